@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import active, bars_of, read_bars
 from guardian.stores.sqlite.covering import Cover, runs
+from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import count_outcomes, read_routes, refuse_gone
@@ -80,9 +82,11 @@ def read_outcomes(
                 _add(counts, count_outcomes(db, *run[1:], only).items())
         found.append(counts)
     if sealed:
-        run_of, (outcomes, numbers) = seals.runs_in(db, Part.STATUSES, sealed, (1, 2))
+        bodies = seals.bodies_in(db, Part.STATUSES, sealed)
+        (outcomes, numbers), edges = decoded().joined(list(chain.from_iterable(bodies)), (1, 2))
+        places = np.repeat(place_of, list(map(len, bodies)))
         size = int(outcomes.max(initial=0)) + 1
-        keys = np.array(place_of, np.int64)[run_of] * size + outcomes
+        keys = np.repeat(places, np.diff(edges)) * size + outcomes
         sums = np.bincount(keys, weights=numbers)  # floats, exact up to 2 ** 53
         for key in np.flatnonzero(sums).tolist():
             _add(found[key // size], [(key % size, int(sums[key]))])

@@ -49,15 +49,20 @@ class Decoded:
     ) -> tuple[list[np.ndarray], list[int]]:
         """The result of `codec.joined` for these bodies; the arrays belong to the caller. Raises what `codec.joined`
         and `codec.inflate` raise."""
-        return codec.joined([self._inside(key, body) for key, body in bodies], wanted)
-
-    def _inside(self, key: Key, body: bytes) -> codec.Table:
+        asked = list(bodies)
         with self._lock:
-            known = self._known.get(key)
-            if known is not None:
-                self._known.move_to_end(key)
-        if known is not None and known[0] == body:
-            return known[1]
+            found = [self._known.get(key) for key, _ in asked]
+            for (key, _), known in zip(asked, found, strict=True):
+                if known is not None:
+                    self._known.move_to_end(key)
+        tables = [
+            known[1] if known is not None and known[0] == body else self._inflated(key, body)
+            for (key, body), known in zip(asked, found, strict=True)
+        ]
+        return codec.joined(tables, wanted)
+
+    def _inflated(self, key: Key, body: bytes) -> codec.Table:
+        """What is inside of a body, which is kept from now on."""
         inside = codec.inflate(body)
         with self._lock:
             if old := self._known.pop(key, None):

@@ -17,7 +17,7 @@ import numpy as np
 
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
-from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.decoded import Key, decoded
 from tracker.sqlite.connection import undo
 from tracker.sqlite.migrations import migrate
 from tracker.sqlite.schema import Migration
@@ -76,26 +76,18 @@ def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]
     return found
 
 
-def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: Collection[int]) -> Runs:
-    """These columns of a part for the buckets in all of these ranges, by one query. Raises what `run` raises."""
-    rows = db.execute(_BODIES_IN, (json.dumps(ranges), part)).fetchall()
-    bodies = [((part, ranges[place][0], start), body) for place, start, body in rows]
-    columns, edges = decoded().joined(bodies, wanted)
-    places = np.array([place for place, _, _ in rows], np.int64)
-    return Runs(np.repeat(places, np.diff(edges)), columns)
+def bodies_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range]) -> list[list[tuple[Key, bytes]]]:
+    """What is stored of a part for the buckets of each of these ranges, for `Decoded.joined`, by one query."""
+    found = [list[tuple[Key, bytes]]() for _ in ranges]
+    for place, start, body in db.execute(_BODIES_IN, (json.dumps(ranges), part)):
+        found[place].append(((part, ranges[place][0], start), body))
+    return found
 
 
 def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
     """The totals of one bucket, as far as these parts give them. Raises ValueError or zlib.error if one is damaged."""
     found = [totals for _, totals in read_run(db, span_us, start_us, start_us + 1, parts)]
     return found[0] if found else Totals.of([])
-
-
-class Runs(NamedTuple):
-    """Columns of one part for several ranges of buckets: for each row the index of its range, and the columns."""
-
-    places: np.ndarray
-    columns: list[np.ndarray]
 
 
 class Run(NamedTuple):
@@ -113,10 +105,17 @@ def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: 
     """
     sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
     rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
-    return Run(
-        [start for start, _ in rows],
-        *decoded().joined([((part, span_us, start), body) for start, body in rows], wanted),
-    )
+    return _run([((part, span_us, start), body) for start, body in rows], wanted)
+
+
+def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: Collection[int]) -> Iterator[Run]:
+    """The same of each of these ranges, by one query."""
+    for bodies in bodies_in(db, part, ranges) if ranges else ():
+        yield _run(bodies, wanted)
+
+
+def _run(bodies: Sequence[tuple[Key, bytes]], wanted: Collection[int]) -> Run:
+    return Run([start for (_, _, start), _ in bodies], *decoded().joined(bodies, wanted))
 
 
 def columns(

@@ -54,9 +54,11 @@ class Tables:
         return list(self._read(Part.PEOPLE, 3))
 
     def _read(self, part: Part, number: int) -> Iterator[Run]:
-        for span, at, until in runs(self._made):
+        made = list(runs(self._made))
+        sealed = seals.runs_in(self._db, part, [each for each in made if each[0]], range(number))
+        for span, at, until in made:
             if span:
-                run = seals.run(self._db, part, span, at, until, range(number))
+                run = next(sealed)
             else:
                 columns = self._single[Piece(at, until, 0)].columns(part)[:number]
                 run = Run([at], list(columns), [0, len(columns[0])])
