@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 import numpy as np
 
 _DENSE = 1 << 20
@@ -53,6 +56,12 @@ def begins(keys: np.ndarray) -> np.ndarray:
     new = np.ones(len(keys), bool)
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
     return new
+
+
+def groups(keys: np.ndarray) -> Iterable[tuple[int, tuple[int, int]]]:
+    """Of keys in order: each one, with the indices at which its rows begin and end."""
+    first = np.flatnonzero(begins(keys))
+    return zip(keys[first].tolist(), pairwise([*first.tolist(), len(keys)]), strict=True)
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:

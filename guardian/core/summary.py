@@ -57,7 +57,7 @@ class RouteTotals:
     """One route's part: requests by outcome (`Event.outcome`), and how many latencies fell into each bin (`bin_of`)."""
 
     statuses: dict[int, int] = field(default_factory=dict)
-    durations: dict[int, int] = field(default_factory=dict)
+    durations: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -111,7 +111,7 @@ class Summary:
     def of(cls, events: Iterable[Event]) -> Summary:
         """The summary of events in the order of time."""
         users: dict[str, UserTotals] = {}
-        routes: dict[Route, RouteTotals] = {}
+        routes, bins = dict[Route, RouteTotals](), dict[Route, dict[int, int]]()
         for event in events:
             at_us, email, endpoint, method, feature, _, duration_us, _, latency_us, _ = event
             status = event.outcome
@@ -129,12 +129,12 @@ class Summary:
             key = Route(feature, endpoint, method)
             route = routes.get(key)
             if route is None:
-                route = routes[key] = RouteTotals()
+                route = routes[key] = RouteTotals(durations=bins.setdefault(key, {}))
             route.statuses[status] = route.statuses.get(status, 0) + 1
             if latency_us == NOT_MEASURED or (latency_us is None and event.status == WEBSOCKET):
                 continue
-            slot = bin_of(duration_us if latency_us is None else latency_us)
-            route.durations[slot] = route.durations.get(slot, 0) + 1
+            slot, took = bin_of(duration_us if latency_us is None else latency_us), bins[key]
+            took[slot] = took.get(slot, 0) + 1
         return cls(users, routes)
 
     def statuses(self) -> dict[int, int]:
@@ -184,7 +184,7 @@ def merge(earlier: Summary, later: Summary) -> Summary:
 
 def merge_all(summaries: Iterable[Summary]) -> Summary:
     """The summary of adjacent windows, in the order of time; the given ones stay as they are."""
-    total = Summary()
+    total, bins = Summary(), dict[Route, dict[int, int]]()
     for summary in summaries:
         for email, user in summary.users.items():
             known = total.users.get(email)
@@ -195,10 +195,11 @@ def merge_all(summaries: Iterable[Summary]) -> Summary:
         for key, route in summary.routes.items():
             mine = total.routes.get(key)
             if mine is None:
-                total.routes[key] = RouteTotals(dict(route.statuses), dict(route.durations))
+                took = bins.setdefault(key, dict(route.durations))
+                total.routes[key] = RouteTotals(dict(route.statuses), took)
             else:
                 _add(mine.statuses, route.statuses)
-                _add(mine.durations, route.durations)
+                _add(bins[key], route.durations)
     return total
 
 
@@ -237,9 +238,12 @@ def quantile_ms(durations: Mapping[int, int], q: float) -> float | None:
 
 def quantiles_ms(durations: Mapping[int, int], qs: Sequence[float]) -> list[float | None]:
     """Several quantiles of the same durations, as `quantile_ms` gives them."""
-    slots = sorted(durations)
-    sums = list(accumulate(map(durations.__getitem__, slots)))
+    sums = list(accumulate(map(durations.__getitem__, slots := sorted(durations))))
     if not sums or not sums[-1]:
         return [None] * len(qs)
-    found = (slots[bisect_left(sums, max(1, ceil(q * sums[-1])))] for q in qs)
-    return [0.0 if slot < 0 else exp((slot + 0.5) * _LOG_RATIO) / 1000 for slot in found]
+    return [middle_ms(slots[bisect_left(sums, max(1, ceil(q * sums[-1])))]) for q in qs]
+
+
+def middle_ms(slot: int) -> float:
+    """The duration that stands for a bin, in milliseconds."""
+    return 0.0 if slot < 0 else exp((slot + 0.5) * _LOG_RATIO) / 1000

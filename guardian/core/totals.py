@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
 
 import numpy as np
 
 from guardian.core import codec
-from guardian.core.counting import begins, grouped, grouped_columns, in_order, sums
+from guardian.core.counting import begins, grouped, grouped_columns, groups, in_order, sums
+from guardian.core.histogram import Histogram
 from guardian.core.off_loop import pieces
 from guardian.core.summary import RATIO, Route, RouteTotals, Summary, UserTotals
 from tracker.event import SESSION_GAP_US
@@ -115,9 +115,10 @@ class Totals:
 
     def by_route(self, routes: Mapping[int, Route]) -> dict[Route, RouteTotals]:
         """The totals of the routes, by their names."""
-        durations = _by_first(self.durations)
+        _, slots, counts = self.durations.T
+        took = {number: Histogram(slots[a:b], counts[a:b]) for number, (a, b) in groups(self.durations[:, 0])}
         return {
-            routes[number]: RouteTotals(statuses, durations.get(number, {}))
+            routes[number]: RouteTotals(statuses, took.get(number, {}))
             for number, statuses in _by_first(self.statuses).items()
         }
 
@@ -220,10 +221,8 @@ def _binned(route: np.ndarray, latency: np.ndarray) -> np.ndarray:
 
 def _by_first(rows: np.ndarray) -> dict[int, dict[int, int]]:
     """Rows of (key, key, count), in the order of the keys: by the first key, the counts by the second one."""
-    first = np.flatnonzero(begins(rows[:, 0]))
-    keys, others, counts = rows[first, 0].tolist(), rows[:, 1].tolist(), rows[:, 2].tolist()
-    edges = pairwise([*first.tolist(), len(rows)])
-    return {key: dict(zip(others[a:b], counts[a:b], strict=True)) for key, (a, b) in zip(keys, edges, strict=True)}
+    others, counts = rows[:, 1].tolist(), rows[:, 2].tolist()
+    return {key: dict(zip(others[a:b], counts[a:b], strict=True)) for key, (a, b) in groups(rows[:, 0])}
 
 
 def _ends(first: np.ndarray, length: int) -> np.ndarray:

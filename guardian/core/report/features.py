@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from guardian.core.activity import Activity
+from guardian.core.histogram import quantiles_of
 from guardian.core.report.model import Feature, FeatureBefore, Quantiles
-from guardian.core.summary import Route, RouteTotals, quantiles_ms
+from guardian.core.summary import Route, RouteTotals
 from tracker.event import NOTED
 
 
@@ -69,12 +70,7 @@ def latency(routes: Iterable[RouteTotals]) -> Quantiles:
 
     The latency is the duration, and for an answer that streams and a WebSocket the time to the first byte.
     """
-    first, *others = [totals.durations for totals in routes] or [{}]
-    bins = dict(first) if others else first
-    for durations in others:
-        for slot, number in durations.items():
-            bins[slot] = bins.get(slot, 0) + number
-    values = quantiles_ms(bins, (0.5, 0.95, 0.99))
+    values = quantiles_of([totals.durations for totals in routes], (0.5, 0.95, 0.99))
     return Quantiles(*(None if value is None else round(value, 2) for value in values))
 
 
