@@ -10,10 +10,12 @@ import shutil
 import sys
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from tests.support.firestore import one_for_all
+from tests.support.forking import GUARDIAN, LIBRARIES, forking
 from tests.support.patience import TRACKER, be_patient, wait_for_recorders
 
 be_patient(TRACKER)
@@ -81,6 +83,13 @@ def made_once(tmp_path_factory):
             return pickle.load(kept)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def loaded():
+    """Forks processes from one that has loaded all of Guardian: a second less for each."""
+    with forking(path=[Path(__file__).parents[1]], libraries=[*LIBRARIES, *GUARDIAN]) as loaded:
+        yield loaded
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import random
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -24,7 +22,7 @@ from tests.support.mail_servers import serving
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
-CHILD = Path(__file__).with_name("daemon_child.py")
+CHILD = Path(__file__).with_name("daemon_child.py").read_text()
 LEASE = 2.0
 QUICK = f"{LEASE},0.2,3.0"
 """A leader that was killed or frozen is replaced soon; see daemon_child."""
@@ -80,26 +78,22 @@ class Listener:
                 heard += self.socket.recv(4096).decode().splitlines()
             except TimeoutError:
                 silent += 1
-                assert child.poll() is None, child.stderr.read()
+                assert child.poll() is None, child.said()
                 assert silent < 60, f"no {word} in a minute, only {heard}; locks:\n{Path('/proc/locks').read_text()}"
         return heard
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(loaded, tmp_path):
     children, listeners = [], []
 
     def begin(settings, *more, quick=QUICK, ready=True, descriptors=None, **environment):
         listener = Listener(tmp_path / f"notify{len(children)}")
         listeners.append(listener)
-        # By a shell: a preexec_fn runs where gRPC, which other tests of this process use, aborts now and then.
-        limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
-        child = subprocess.Popen(
-            [*limited, sys.executable, CHILD, json.dumps(settings), *([quick] if quick else []), *more],
-            env=os.environ | {"NOTIFY_SOCKET": str(listener.path), "PYTHONPATH": str(CHILD.parents[2])} | environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        child = loaded.start(
+            json.dumps(settings), *([quick] if quick else []), *more, program=CHILD, descriptors=descriptors,
+            cwd=tmp_path, env=os.environ | {"NOTIFY_SOCKET": str(listener.path)} | environment,
+        )  # fmt: skip
         child.listener = listener
         children.append(child)
         if ready:
@@ -110,7 +104,7 @@ def start(tmp_path):
     for child in children:
         child.send_signal(signal.SIGCONT)
         child.kill()
-        child.communicate()
+        child.wait()
     for listener in listeners:
         listener.socket.close()
 
@@ -118,7 +112,7 @@ def start(tmp_path):
 def stop(child):
     """SIGTERM; the exit code."""
     child.terminate()
-    return child.wait(60)
+    return child.wait()
 
 
 async def fill(settings, count, first=0):
@@ -171,7 +165,7 @@ async def test_a_daemon_catches_up_serves_and_stops(settings, start, inbox):
 async def test_a_stop_takes_less_than_five_seconds_even_while_a_thread_hangs(settings, start):
     child = start(settings, "hang")
     assert stop(child) == 1
-    assert f"Stopped after {STOP_SECONDS:.1f} s although something was still under way" in child.stderr.read()
+    assert f"Stopped after {STOP_SECONDS:.1f} s although something was still under way" in child.said()
     assert STOP_SECONDS < 5
 
 
@@ -181,7 +175,7 @@ async def test_systemd_hears_when_the_daemon_is_ready_alive_and_stopping(setting
     child.listener.hear("WATCHDOG=1", child)
     child.terminate()
     child.listener.hear("STOPPING=1", child)
-    assert child.wait(60) == 0
+    assert child.wait() == 0
 
 
 async def test_two_daemons_send_each_mail_once_and_the_second_takes_over(settings, start, inbox):
@@ -251,7 +245,7 @@ def freeze(child, settings):
     """SIGSTOP, but for a process that holds the database's lock just then: it would stop all others too."""
     child.send_signal(signal.SIGSTOP)
     # The signal is only sent: until the system says that each thread stands, one of them may still take the lock.
-    os.waitpid(child.pid, os.WUNTRACED)
+    child.wait_until_stopped()
     db = sqlite3.connect(settings["database"], timeout=0.2, isolation_level=None)
     try:
         db.execute("BEGIN IMMEDIATE")
@@ -266,9 +260,8 @@ def freeze(child, settings):
 
 def refusal(start, settings):
     child = start(settings, quick=None, ready=False)
-    _, said = child.communicate(timeout=60)
-    lines = [line for line in said.splitlines() if not line.startswith(("INFO", "WARNING"))]
-    return child.returncode, lines
+    code = child.wait()
+    return code, [line for line in child.said().splitlines() if not line.startswith(("INFO", "WARNING"))]
 
 
 async def test_a_corrupt_database_ends_the_daemon_with_one_line(settings, start):
@@ -337,7 +330,7 @@ async def test_three_hundred_half_sent_requests_stop_neither_the_api_nor_the_ste
     await fill(settings, 4)
     until(lambda: len(inbox.mails) == 4)
     assert stop(child) == 0
-    said = child.stderr.read()
+    said = child.said()
     assert "failed" not in said
     assert "accept" not in said
     assert len(said) < 5000

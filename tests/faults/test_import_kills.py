@@ -5,11 +5,8 @@ import signal
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-
-from tests.support.forking import LIBRARIES, forking
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 LINES = 9_000
@@ -61,14 +58,11 @@ def write_log(folder):
 
 
 @pytest.fixture(scope="module")
-def run_import():
-    """`run_import(folder, moment, number)` gives the exit code, stdout and stderr of an import that dies there. It is
-    forked from a process that has loaded its modules."""
-    modules = ("guardian.application.importing.run", "guardian.stores.opening", "guardian.stores.sqlite.importing")
-    with forking(path=[Path(__file__).parents[2]], libraries=[*LIBRARIES, *modules]) as run:
-        yield lambda folder, moment="never", number=0: run(
-            str(folder), moment, str(number), cwd=folder, env=dict(os.environ), program=CHILD
-        )
+def run_import(loaded):
+    """`run_import(folder, moment, number)` gives the exit code, stdout and stderr of an import that dies there."""
+    return lambda folder, moment="never", number=0: loaded(
+        str(folder), moment, str(number), cwd=folder, env=dict(os.environ), program=CHILD
+    )
 
 
 def stored(folder):

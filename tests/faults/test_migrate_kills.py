@@ -3,14 +3,12 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from guardian.stores.opening import backend
 from guardian.stores.people.book import NO_BOOK
 from tests.support.firestore import address_in
-from tests.support.forking import LIBRARIES, forking
 from tests.support.moving import fill, looks_as_filled
 
 CHILD = """
@@ -41,23 +39,10 @@ main(["migrate", "--from", sys.argv[2], "--to", sys.argv[3], "--json"])
 """Kills itself before the write of this number is made, 0 for never."""
 
 
-@pytest.fixture(scope="module")
-def run():
-    """Runs a program in a process that is forked from one with all modules of a move."""
-    modules = (
-        "guardian.cli",
-        "guardian.application.moving.copying",
-        "guardian.stores.sqlite.moving",
-        "google.cloud.firestore",
-    )
-    with forking(path=[Path(__file__).parents[2]], libraries=[*LIBRARIES, *modules]) as run:
-        yield run
-
-
 @pytest.fixture
-def migrate(run, tmp_path, pair):
+def migrate(loaded, tmp_path, pair):
     """`migrate(write)` gives the exit code, stdout and stderr of a move that dies before this write, 0 for never."""
-    return lambda write=0: run(str(write), *pair, cwd=tmp_path, env=dict(os.environ), program=CHILD)
+    return lambda write=0: loaded(str(write), *pair, cwd=tmp_path, env=dict(os.environ), program=CHILD)
 
 
 @pytest.fixture(

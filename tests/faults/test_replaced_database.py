@@ -241,6 +241,6 @@ async def test_two_daemons_go_on_with_the_backup_and_double_nothing(settings, st
     until(lambda: pending(settings) == 0)
     assert sorted(int(number) for _, number, _ in inbox.mails) == list(range(20))
     assert [stop(each) for each in daemons] == [0, 0]
-    said = [each.stderr.read() for each in daemons]
+    said = [each.said() for each in daemons]
     assert all("This process does nothing until its database is back" in text for text in said)
     assert all("This process begins on the database file that is there now" in text for text in said)
