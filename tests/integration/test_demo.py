@@ -1,6 +1,5 @@
 """The demo as a newcomer runs it: real processes, real HTTP, real SMTP, nothing but loopback."""
 
-import asyncio
 import email
 import json
 import os
@@ -12,7 +11,7 @@ import sys
 from contextlib import closing
 from email import policy
 from pathlib import Path
-from time import monotonic
+from typing import NamedTuple
 
 import httpx2
 import pytest
@@ -22,18 +21,10 @@ from guardian.settings.rules import parse_rule
 from guardian.stores.firestore.documents import Change, Documents
 from tests.support.firestore import address_in
 from tests.support.plain import plain
+from tests.support.shorter import SHORTER
+from tests.support.waiting import until
 from tracker.firestore.address import parse
 
-GUARDIAN = [sys.executable, "-m", "guardian"]
-SHORTER = """
-import guardian.demo.run as demo
-from guardian.cli import main
-whole = demo.history
-demo.REQUESTS, demo.history = 120, lambda now: whole(now)[-1_500:]
-main()
-"""
-"""The same command with a seventh of the traffic, and as little of the past, which take longer than all the rest: for
-what does not count them."""
 HEARS_CTRL_C = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler){SHORTER}"
 """A shell lets what it starts in the background ignore Ctrl-C, and that is inherited."""
 
@@ -47,19 +38,38 @@ def environment(**more):
     }
 
 
-def demo(folder, *options, cwd, command=GUARDIAN, **more):
-    command = [*command, "demo", "--dir", str(folder), *options]
-    return subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=600)
+@pytest.fixture(scope="session")
+def demo(loaded):
+    """Runs the demo to its end: its exit code, stdout and stderr."""
+
+    def run(folder, *options, cwd, program=None, **more):
+        arguments = ["demo", "--dir", str(folder), *options]
+        return Done(*loaded(*arguments, cwd=cwd, env=environment(**more), program=program))
+
+    return run
+
+
+class Done(NamedTuple):
+    """What came of a process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="module")
-def done(made_once):
-    """A folder in which the demo ran twice, one after the other, and what the second run said."""
+def done(made_once, demo):
+    """A folder in which the demo ran twice, one after the other, and what the second run said: one as people type it,
+    a process that nobody has prepared."""
 
     def twice(shared):
         folder = shared / "there"
-        assert demo(folder, "--once", cwd=folder.parent, command=[sys.executable, "-c", SHORTER]).returncode == 0
-        return folder, demo(folder, "--once", cwd=folder.parent)
+        assert demo(folder, "--once", cwd=folder.parent, program=SHORTER).returncode == 0
+        second = subprocess.run(
+            [sys.executable, "-m", "guardian", "demo", "--dir", str(folder), "--once"],
+            cwd=folder.parent, env=environment(), capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+        return folder, Done(second.returncode, second.stdout, second.stderr)
 
     return made_once("demo", twice)
 
@@ -180,7 +190,7 @@ def test_the_mail_came_over_smtp_with_html_and_text(mail):
         assert "Add an index on threads.owner" in body, "the companion report is missing"
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_left_alone(demo, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     run = demo(tmp_path, "--once", cwd=tmp_path)
     assert run.returncode == 1
@@ -190,25 +200,22 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-async def line_that_begins(stream, word, deadline=120):
-    end = monotonic() + deadline
-    while True:
-        line = (await asyncio.wait_for(stream.readline(), end - monotonic())).decode()
-        assert line, f"the demo ended before it said {word!r}"
-        if line.startswith(word):
-            return line
+def value_of(word, process):
+    """What the demo says of this word, once it does."""
+
+    def said():
+        text = Path(process.streams[0]).read_text()
+        assert process.poll() is None or word in text, f"it ended before it said {word!r}: {text}{process.said()}"
+        return re.search(rf"^{word} +(\S+)(?= |$)", text, re.MULTILINE)
+
+    return until(said, 120)[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_process(tmp_path, number):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HEARS_CTRL_C, "demo", "--dir", str(tmp_path / "d"), cwd=tmp_path,
-        env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_process(loaded, tmp_path, number):
+    process = loaded.start("demo", "--dir", str(tmp_path / "d"), cwd=tmp_path, env=environment(), program=HEARS_CTRL_C)
     try:
-        app = (await line_that_begins(process.stdout, "Example app")).split()[2]
-        inbox = (await line_that_begins(process.stdout, "Inbox")).split()[1]
-        dashboard = (await line_that_begins(process.stdout, "Dashboard")).split()[1]
+        app, inbox, dashboard = [value_of(word, process) for word in ("Example app", "Inbox", "Dashboard")]
         async with httpx2.AsyncClient() as client:
             page = (await client.get(inbox)).text
             assert "4 mails" in page
@@ -222,14 +229,12 @@ async def test_it_stays_up_with_its_inbox_until_it_is_stopped_and_leaves_no_proc
             assert (await client.get(f"{inbox}api/usage/health")).status_code == 200
             assert (await client.get(f"{app}/api/threads")).status_code == 200
             process.send_signal(number)
-            _, said = await asyncio.wait_for(process.communicate(), 60)
-            assert (process.returncode, said.decode()) == (0, "")
+            assert (process.wait(), process.said()) == (0, "")
             with pytest.raises(httpx2.ConnectError):
                 await client.get(f"{app}/api/threads")
     finally:
-        if process.returncode is None:
-            process.terminate()  # not kill: the app that it started would live on, and hold the pipes
-            await asyncio.wait_for(process.wait(), 60)
+        process.terminate()  # not kill: the app that it started would live on
+        process.wait()
 
 
 def test_every_alert_of_an_outage_can_end_before_the_next_one_begins():
@@ -240,10 +245,10 @@ def test_every_alert_of_an_outage_can_end_before_the_next_one_begins():
 
 
 @pytest.mark.needs_firestore
-def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
+def test_it_runs_on_the_emulator_of_firestore_again_and_again(demo, tmp_path):
     place = address_in(tmp_path)
     for _ in range(2):
-        run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path, command=[sys.executable, "-c", SHORTER])
+        run = demo(tmp_path / "d", "--once", "--database", place, cwd=tmp_path, program=SHORTER)
         assert (run.returncode, run.stderr) == (0, "")
         assert f"Database     {place}" in run.stdout
         report = json.loads((tmp_path / "d" / "reports" / "usage_report.json").read_text())
@@ -257,7 +262,7 @@ def test_it_runs_on_the_emulator_of_firestore_again_and_again(tmp_path):
 
 
 @pytest.mark.needs_firestore
-def test_a_database_of_firestore_with_other_data_is_left_alone(tmp_path):
+def test_a_database_of_firestore_with_other_data_is_left_alone(demo, tmp_path):
     place = address_in(tmp_path)
     documents = Documents(parse(place))
     documents.commit([Change("feature_usage", "mine", {"start": 1, "count": 1})])
@@ -282,7 +287,7 @@ def test_a_database_of_firestore_with_other_data_is_left_alone(tmp_path):
         ("other.db", "--database other.db is no address of Firestore: write firestore://PROJECT"),
     ],
 )
-def test_it_never_writes_into_a_real_project_by_mistake(tmp_path, database, sentence):
+def test_it_never_writes_into_a_real_project_by_mistake(demo, tmp_path, database, sentence):
     run = demo(tmp_path / "d", "--once", "--database", database, cwd=tmp_path, FIRESTORE_EMULATOR_HOST="")
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
     assert sentence in run.stderr

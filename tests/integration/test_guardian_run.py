@@ -15,22 +15,37 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Start `guardian run`, behind lines of Python where some are given; (the process, what it has logged so far)."""
-    started, log = [], tmp_path / "log"
-    settings = tmp_path / "guardian.toml"
+def settings(tmp_path):
+    """A file of settings, with a port that is free."""
+    file = tmp_path / "guardian.toml"
     port = free_port()
-    settings.write_text(f'admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nport = {port}\n')
+    file.write_text(f'admins = ["ada@example.com"]\nschedules = ["daily at 08:00"]\n[api]\nport = {port}\n')
+    return file
 
-    def begin(before=""):
+
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("GUARDIAN_", "NOTIFY_"))}
+
+
+@pytest.fixture
+def run(settings, loaded, tmp_path):
+    """Start `guardian run`, behind lines of Python where some are given; (the process, what it has logged so far). It
+    is a process that nobody has prepared, if these lines are to come before all modules."""
+    started = []
+
+    def begin(before="", *, prepared=True):
         code = f"{before}\nfrom guardian.cli import main\nmain(['run', '--config', {str(settings)!r}])\n"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GUARDIAN_", "NOTIFY_"))}
-        with log.open("w") as stderr:
-            child = subprocess.Popen(
-                [sys.executable, "-c", code], cwd=tmp_path, env=clean | {"PYTHONPATH": str(ROOT)}, stderr=stderr
-            )
+        if prepared:
+            child = loaded.start(program=code, cwd=tmp_path, env=CLEAN)
+            said = child.said
+        else:
+            log = tmp_path / "log"
+            with log.open("w") as stderr:
+                child = subprocess.Popen(
+                    [sys.executable, "-c", code], cwd=tmp_path, env=CLEAN | {"PYTHONPATH": str(ROOT)}, stderr=stderr
+                )
+            said = log.read_text
         started.append(child)
-        return child, log.read_text
+        return child, said
 
     yield begin
     for child in started:
@@ -86,7 +101,7 @@ asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_without_what_windows_lacks_it_runs_in_the_foreground_until_it_is_interrupted(run, number):
-    child, said = run(AS_ON_WINDOWS)
+    child, said = run(AS_ON_WINDOWS, prepared=False)
     ready(child, said)
     child.send_signal(number)
     assert child.wait(60) == 0

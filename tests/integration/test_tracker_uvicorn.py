@@ -4,8 +4,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,36 +18,38 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.integration.tracked_app import KEY
+from tests.support.forking import forking
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
 HERE = Path(__file__).parent
+UVICORN = "from uvicorn.main import main\nmain()"
+"""The command `uvicorn`; its workers are processes that nobody has prepared."""
 
 
 class Server:
-    def __init__(self, path, app, *options):
+    def __init__(self, prepared, path, app, *options):
         self.path = path
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         module = "api" if app == "api" else "app"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", f"tests.integration.tracked_{module}:{app}", "--log-level", "warning",
-             "--port", str(self.port), *options],
-            cwd=HERE.parent.parent, env={**os.environ, "TRACKED_DATABASE": str(path)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        self.process = prepared.start(
+            f"tests.integration.tracked_{module}:{app}", "--log-level", "warning", "--port", str(self.port), *options,
+            program=UVICORN, cwd=HERE.parent.parent, env={**os.environ, "TRACKED_DATABASE": str(path)},
         )  # fmt: skip
 
     def listens(self):
         try:
             socket.create_connection(("127.0.0.1", self.port)).close()
         except OSError:
-            assert self.process.poll() is None, self.process.stdout.read()
+            assert self.process.poll() is None, self.process.said()
             return False
         return True
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        self.output = self.process.communicate(timeout=60)[0]
+        self.process.wait()
+        self.output = "".join(Path(each).read_text() for each in self.process.streams)
 
     def rows(self, sql):
         if not self.path.exists():
@@ -63,20 +63,28 @@ class Server:
             db.close()
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    """A process that has loaded what each server needs."""
+    with forking(
+        path=[HERE.parent.parent], libraries=["uvicorn.main", "starlette.testclient", "jwt", "tracker"]
+    ) as run:
+        yield run
+
+
 @pytest.fixture
-def serve(tmp_path):
+def serve(prepared, tmp_path):
     servers = []
 
     def start(app, *options):
-        servers.append(server := Server(tmp_path / "guardian.db", app, *options))
+        servers.append(server := Server(prepared, tmp_path / "guardian.db", app, *options))
         until(server.listens)  # one that does not come up is killed as well
         return server
 
     yield start
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.communicate()
+        server.process.kill()
+        server.process.wait()
 
 
 def token(email="ada@example.com", key=KEY):

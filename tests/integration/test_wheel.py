@@ -17,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.support.forking import forking
+from tests.support.shorter import SHORTER
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = {"usage-guardian": ROOT, "usage-guardian-tracker": ROOT / "tracker"}
@@ -193,7 +194,7 @@ def test_importing_them_finds_the_installed_copy_and_its_data(installed, tmp_pat
 
 
 def test_the_main_job_runs_from_them(installed, tmp_path):
-    said = run(installed / "guardian", "demo", "--once", "--dir", "there", cwd=tmp_path)
+    said = run(installed / "python", "-c", SHORTER, "demo", "--once", "--dir", "there", cwd=tmp_path)
     assert "over SMTP to admin@example.com (sent)" in said
     report = json.loads((tmp_path / "there" / "reports" / "usage_report.json").read_text())
     assert report["active_users"] == 40

@@ -27,7 +27,8 @@ GUARDIAN = (
     "guardian.stores.sqlite.moving", "google.cloud.firestore",
 )  # fmt: skip
 """All that a daemon, an import or a move loads."""
-SECONDS = 120
+SECONDS = 600
+"""A guard against hanging, as long as a demo may take on a busy machine."""
 
 
 @contextmanager
@@ -67,6 +68,8 @@ class Loaded:
         """The same, and do not wait for its end: a Fork. It may have so many descriptors."""
         number = next(self._numbers)
         streams = [f"{self._folder}/{number}.{name}" for name in ("out", "err")]
+        for each in streams:
+            Path(each).touch()  # so that they can be read at once
         asked = {"arguments": arguments, "cwd": str(cwd), "env": env, "streams": streams, "program": program}
         return Fork(self, self.ask("fork", **asked, descriptors=descriptors), streams)
 
