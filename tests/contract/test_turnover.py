@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.chance import beyond_chance, shares_differ
@@ -15,7 +15,7 @@ from guardian.core.time import micros
 from guardian.core.turnover import Group
 from guardian.stores.people.book import NO_BOOK
 from tests.support.events import event as made
-from tests.support.stores import STORES
+from tests.support.stores import STORES, law_on
 from tracker.event import Failure
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -87,10 +87,13 @@ def same(found, expected):
     assert told.items() <= {name: used[name] for name, beyond in zip(names, changed, strict=True) if beyond}.items()
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 10**6), st.integers(0, 30))
-def test_who_came_and_went_is_what_plain_sql_says(store, tmp_path_factory, seed, sealed_days):
-    asyncio.run(_equals_plain_sql(STORES[store](tmp_path_factory.mktemp("law")), seed, sealed_days))
+def test_who_came_and_went_is_what_plain_sql_says(store, tmp_path_factory):
+    @law_on(store, examples=8)
+    @given(st.integers(0, 10**6), st.integers(0, 30))
+    def law(seed, sealed_days):
+        asyncio.run(_equals_plain_sql(STORES[store](tmp_path_factory.mktemp("law")), seed, sealed_days))
+
+    law()
 
 
 async def _equals_plain_sql(opener, seed, sealed_days):
