@@ -88,7 +88,9 @@ def said(made_once):
             file.write_text(APP + text)
         # From a folder of its own: they are found as installed packages are, by their py.typed.
         done = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *(file.name for file in files)],
+            # No cache: nobody would read it.
+            [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", os.devnull,
+             *(file.name for file in files)],
             cwd=folder, capture_output=True, text=True, timeout=300,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
         )  # fmt: skip
