@@ -4,13 +4,13 @@
 import asyncio
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from guardian.core.outgoing import Outgoing
 from guardian.stores.firestore.state import FirestoreStateStore
-from tests.faults.test_daemon_processes import inbox, settings, start, stop
+from tests.faults.test_daemon_processes import inbox, owe, settings, start, stop
 from tests.support.firestore import HOST, address_in, emulator
 from tests.support.wire import Wire
 from tracker.firestore.address import parse
@@ -39,11 +39,6 @@ async def fill(state, count, first=0):
     await state.enqueue(mails, now=datetime.now(UTC))
 
 
-async def owe_reports(state, days):
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
-    await state.claim_period("daily at 00:00 UTC", end, end, report=None, mails=(), now=datetime.now(UTC))
-
-
 async def all_sent(state, seconds=60.0):
     deadline = time.monotonic() + seconds
     while (await state.outbox_counts())["pending"]:
@@ -57,7 +52,7 @@ async def test_two_daemons_send_each_mail_once_and_the_second_takes_over_from_on
     start,
     inbox,
 ):
-    await owe_reports(shared, 2)
+    await owe(shared, settings, 2)
     first, second = start(settings, quick=SLOW), start(settings, quick=SLOW)
     assert "STATUS=stands by for another process that leads" in second.heard
     await fill(shared, 12)

@@ -9,13 +9,14 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 
 from guardian.core.outgoing import Outgoing
+from guardian.core.schedule import parse_schedule
 from guardian.stores.sqlite.state import SqliteStateStore
 from guardian.web.daemon import STOP_SECONDS
 from tests.support.mail_servers import serving
@@ -52,7 +53,7 @@ def settings(tmp_path, inbox):
         "database": str(tmp_path / "guardian.db"),
         "reports_dir": str(tmp_path / "reports"),
         "admins": ["a@example.com", "b@example.com"],
-        "schedules": [{"when": "daily at 00:00"}],
+        "schedules": [{"when": f"daily at {(datetime.now(UTC).hour + 12) % 24:02}:00"}],  # none ends while a test runs
         "mail": {
             "sender": "Guardian <guardian@example.com>",
             "smtp": {"host": "127.0.0.1", "port": inbox.port, "security": "none"},
@@ -142,13 +143,18 @@ def pending(settings):
     return column(settings, "SELECT count(*) FROM guardian_outbox WHERE status = 'pending'")[0]
 
 
+async def owe(state, settings, days):
+    """Let the ledger say that the last report went out so many days before the one that is due."""
+    [schedule], now = settings["schedules"], datetime.now(UTC)
+    schedule = parse_schedule(schedule["when"], "UTC")
+    end = schedule.last_due(now).end - timedelta(days=days)
+    await state.claim_period(str(schedule), end, end, report=None, mails=(), now=now)
+
+
 async def owe_reports(settings, days):
-    """Let the ledger say that the last report went out so many days ago."""
+    """The same of the file of these settings."""
     state = await SqliteStateStore.open(settings["database"])
-    now = datetime.now(UTC)
-    end = datetime(now.year, now.month, now.day, tzinfo=UTC).timestamp() - days * 86_400
-    end = datetime.fromtimestamp(end, UTC)
-    await state.claim_period("daily at 00:00 UTC", end, end, report=None, mails=(), now=now)
+    await owe(state, settings, days)
     await state.close()
 
 

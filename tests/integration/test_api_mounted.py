@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -35,7 +35,7 @@ app = Starlette(lifespan=mounted.lifespan, routes=[Mount("/ops/guardian", mounte
 """
 SETTINGS = """
 admins = ["admin@example.com"]
-schedules = ["weekly Monday 09:00"]
+schedules = ["{schedule}"]
 [mail]
 sender = "Guardian <guardian@example.com>"
 smtp = {{ host = "127.0.0.1", port = {port}, security = "none" }}
@@ -90,9 +90,10 @@ async def eventually(condition, folder, seconds=60.0):
 async def test_two_workers_send_one_mail(tmp_path, inbox):
     (tmp_path / "host.py").write_text(HOST)
     settings = tmp_path / "guardian.toml"
-    settings.write_text(SETTINGS.format(port=inbox.port, key=KEY, token=TOKEN))
+    # No week ends while this runs.
+    schedule = parse_schedule(f"weekly {datetime.now(UTC) + timedelta(days=3):%A} 09:00", "UTC")
+    settings.write_text(SETTINGS.format(port=inbox.port, key=KEY, token=TOKEN, schedule=schedule))
     settings.chmod(0o600)
-    schedule = parse_schedule("weekly Monday 09:00", "UTC")
     due = schedule.last_due(datetime.now(UTC))
     ledger = await SqliteStateStore.open(tmp_path / "guardian.db")
     await ledger.claim_period(str(schedule), due.start, due.start, report=None, mails=(), now=due.start)

@@ -12,6 +12,12 @@ from tests.support.ports import free_port
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENT = """
+import guardian.web.daemon
+from guardian.cli import main
+guardian.web.daemon.STOP_SECONDS = 60
+"""
+"""A stop may take as long as the machine needs."""
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def run(settings, loaded, tmp_path):
     started = []
 
     def begin(before="", *, prepared=True):
-        code = f"{before}\nfrom guardian.cli import main\nmain(['run', '--config', {str(settings)!r}])\n"
+        code = f"{before}\n{PATIENT}\nmain(['run', '--config', {str(settings)!r}])\n"
         if prepared:
             child = loaded.start(program=code, cwd=tmp_path, env=CLEAN)
             said = child.said
