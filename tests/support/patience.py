@@ -4,7 +4,7 @@ themselves."""
 from contextlib import suppress
 from importlib import import_module
 
-SECONDS = 60.0
+SECONDS = 300.0
 TRACKER = {
     "tracker.keeper": "IDENTIFY_SECONDS",
     "tracker.lifespan": "FLUSH_SECONDS",
