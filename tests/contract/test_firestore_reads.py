@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +16,7 @@ from guardian.stores.firestore.history import FirestoreHistory
 from guardian.stores.firestore.moving import FirestoreMoving
 from guardian.stores.moving import STRETCH_US, Facts, Recorded
 from guardian.stores.one_state import of_one_state
+from guardian.stores.people.aliases import Aliases
 from tests.support.events import event as made
 from tests.support.firestore import address_in
 from tracker.event import Failure
@@ -277,3 +279,29 @@ def test_a_move_gives_the_first_call_for_names_as_long_as_each_other_call_of_gua
     )
     FirestoreMoving(parse(address)).replace({0: [Recorded(event(STRETCH_US // 2), None)]})
     assert given == [SECONDS]
+
+
+async def test_who_comes_under_two_ids_at_once_costs_hours_only_where_their_active_time_is_told(address, monkeypatch):
+    monkeypatch.setattr(sealing, "BEHIND_US", 0)  # as a minute later
+    aliases = Aliases.of([(f"id{n}", f"u{n}@example.com") for n in range(3)])
+    book = SimpleNamespace(current=lambda: aliases, trouble=None)
+    repository, days = FirestoreRepository(address, book), 14
+    times = [DAY + timedelta(days=day, hours=hour) for day in range(days) for hour in range(4, 16)]
+    users = [(f"id{n}", f"u{n}@example.com") for n in range(3)]
+    writing.write(repository.documents, [event(at, who[at.hour % 2]) for at in times for who in users])
+    await repository.seal(DAY + timedelta(days=days, hours=2))
+    await repository.seal(DAY + timedelta(days=days, hours=2))
+    edges = [DAY + timedelta(days=n) for n in (0, 3, 6, 14)]
+
+    async def read(work):
+        anew = FirestoreRepository(address, book)
+        return await work(anew), anew.documents.reads
+
+    found, reads = await read(lambda anew: anew.turnover(edges))
+    assert reads <= 12 and (found.active, found.active_before) == (3, 3)
+    found, reads = await read(lambda anew: anew.counts(edges[0], edges[-1]))
+    assert reads <= 12 and (found.active_users, found.requests) == (3, days * 12 * 3)
+    summary, reads = await read(lambda anew: anew.summary(edges[0], edges[-1]))
+    assert reads <= 12 + 2 * days, "a day and its hours"
+    each = await read(lambda anew: anew.summary(edges[0], edges[0] + timedelta(days=1)))
+    assert summary.users["u1@example.com"].active_us == days * each[0].users["u1@example.com"].active_us

@@ -78,10 +78,11 @@ class Answer:
             found.append(number)
         return np.array(found, np.int64)
 
-    def totals(self, pieces: Sequence[Piece]) -> Totals:
-        """The totals of these pieces."""
+    def totals(self, pieces: Sequence[Piece], *, active: bool = True) -> Totals:
+        """The totals of these pieces. Without `active`, the active time of who was there under two ids at the same time
+        is not right: to tell it, shorter buckets are read."""
         found = [
-            self._sealed(each.content) if isinstance(each.content, Seal) else self._single(each.content)
+            self._sealed(each.content, active) if isinstance(each.content, Seal) else self._single(each.content)
             for each in pieces
         ]
         return Totals.merge(found)
@@ -89,7 +90,7 @@ class Answer:
     def _single(self, table: Table) -> Totals:
         return table.totals(self.persons(table.people), self.of_routes(table.routes))
 
-    def _sealed(self, seal: Seal) -> Totals:
+    def _sealed(self, seal: Seal, active: bool) -> Totals:
         """A bucket's totals with one row for each person, instead of each id."""
         persons, routes = self.persons(seal.people), self.of_routes(seal.routes)
         if len(set(persons.tolist())) == len(persons):
@@ -100,9 +101,9 @@ class Answer:
         users = users[np.lexsort((users[:, 5], users[:, 4], users[:, 0]))]
         if len(overlapping(users)):
             # Two ids of one person overlap in time: only the shorter buckets inside tell the order.
-            if seal.span > MINUTES5:
-                return Totals.merge([self._sealed(each) for each in self.windows.inside(seal)])
-            if seal.start >= self.windows.progress.purged_us:
+            if active and seal.span > MINUTES5:
+                return Totals.merge([self._sealed(each, active) for each in self.windows.inside(seal)])
+            if active and seal.start >= self.windows.progress.purged_us:
                 return self._single(self.windows.table(seal.start, seal.end))
             users = spanned(users)
         used = whole.used.copy()
@@ -153,7 +154,7 @@ class Answer:
     def counts(self, pieces: Sequence[Piece], edges: Sequence[datetime]) -> Counts:
         """The totals without people and latencies, and a bar between each two neighbouring edges, if there are
         edges."""
-        totals = self.totals(pieces)
+        totals = self.totals(pieces, active=False)
         routes = totals.by_route(self.routes)
         for each in routes.values():
             each.durations = {}
@@ -166,7 +167,10 @@ class Answer:
     def latencies(self, pieces: Sequence[Piece], times: Sequence[int]) -> list[dict[int, int]]:
         """Between each two neighbouring edges, which no piece may cross, how many latencies fell into each bin."""
         spans = pairwise(times)
-        return [added_by(self.totals([one for one in pieces if a <= one.start < b]).durations) for a, b in spans]
+        return [
+            added_by(self.totals([one for one in pieces if a <= one.start < b], active=False).durations)
+            for a, b in spans
+        ]
 
     def failures(self, table: Table) -> dict[str, list[Event]]:
         """These events grouped by person's name, in order of time."""

@@ -109,7 +109,7 @@ class FirestoreRepository(FirestoreExport):
                     pieces = answer.windows.pieces([micros(start), micros(end)], features)
                 except WindowGone:
                     break
-                found.append(added_by(answer.totals(pieces).statuses))
+                found.append(added_by(answer.totals(pieces, active=False).statuses))
             return found
 
         return await self._answer(read)
@@ -157,7 +157,7 @@ class FirestoreRepository(FirestoreExport):
             if not features:
                 return answer.bars(pieces, edges)
             spans = pairwise(times)
-            parts = [answer.totals([each for each in pieces if a <= each.start < b]) for a, b in spans]
+            parts = [answer.totals([each for each in pieces if a <= each.start < b], active=False) for a, b in spans]
             only = [number for number, route in answer.routes.items() if fits(route.feature, features)]
             return [answer.bar(start, part, only) for start, part in zip(edges, parts, strict=False)]
 
@@ -173,7 +173,7 @@ class FirestoreRepository(FirestoreExport):
                 pieces = answer.windows.pieces([micros(at) for at in (begin, met, until, end)])
             except WindowGone:
                 return []
-            users = answer.totals(pieces).users
+            users = answer.totals(pieces, active=False).users
             users = users[(users[:, 5] >= micros(since)) & (users[:, 5] < micros(until))]
             visits = [
                 Visits(str(number), requests, first, last)

@@ -53,13 +53,14 @@ class Kept:
         return seals.unpacked_from(span, [asked[name] for name in sorted(asked)])
 
     def _together(self, progress: Progress, span: int, missing: Sequence[Range]) -> Iterator[tuple[Range, list[Found]]]:
-        """What one document has of several missing buckets: days that are in a pack, and all hours of a day that an
-        edge cuts where that has some more to be read than `seals.FEW`."""
+        """What one document has of several missing buckets: days that are in a pack, and all hours of a day of which
+        no fewer than `seals.FEW` are to be read."""
         if span == DAY:
             yield from packs.days_of(self._documents, progress, missing)
         if span == HOUR:
-            cut = {at // DAY * DAY for each in missing for at in each if at % DAY}
-            for day in sorted(cut):
+            days = {day for first, last in missing for day in range(first // DAY * DAY, last, DAY)}
+            open_ = {at for span, at in progress.unjoined if span == DAY}
+            for day in sorted(day for day in days - open_ if day + DAY <= progress.until_us):
                 many = sum(max(0, min(last, day + DAY) - max(first, day)) for first, last in missing)
                 if many >= seals.FEW * HOUR and (found := seals.hours_of(self._documents, day)) is not None:
                     yield (day, day + DAY), found

@@ -25,8 +25,8 @@ def read_turnover(answer: Answer, edges: Sequence[datetime]) -> Turnover:
     """See `UsageRepository.turnover`."""
     times = [micros(edge) for edge in edges]
     begin = min(_begin(answer, times[-2]), times[0])
-    before = [answer.totals(answer.windows.pieces(span)).users[:, 0] for span in _pieces(begin, times[0])]
-    windows = [answer.totals(answer.windows.pieces(span)) for span in pairwise(times)]
+    before = [answer.totals(answer.windows.pieces(span), active=False).users[:, 0] for span in _pieces(begin, times[0])]
+    windows = [answer.totals(answer.windows.pieces(span), active=False) for span in pairwise(times)]
     found = _presence(answer, before, windows)
     failed = _failed(answer, found, times[-3], times[-2])
     return turnover(found, failed, edges, answer.names)
