@@ -100,6 +100,18 @@ async def test_few_names_are_read_one_by_one_where_there_are_more_lists_than_tha
     assert directory.names(listed(address)) == listed(address)
 
 
+async def test_the_name_of_one_person_who_is_in_no_list_yet_is_one_document(address):
+    repository = await filled(address, 3)
+    writing.write(repository.documents, [event(END, "new@example.com")])
+    documents = Documents(repository.documents.address)
+    [new] = recorded(address).keys() - listed(address).keys()
+    directory = Directory(documents)
+    directory.refresh()
+    before = documents.reads
+    assert directory.names([new]) == {new: "new@example.com"}
+    assert documents.reads - before == 1
+
+
 async def test_who_comes_later_is_added_to_the_last_list_and_to_new_ones(address, monkeypatch):
     monkeypatch.setattr(name_lists, "MOST_BYTES", 9_000)
     repository = await filled(address)

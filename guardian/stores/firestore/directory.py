@@ -97,11 +97,12 @@ class Directory:
         return {number: cache.names[number] for number in ids if number in cache.names}
 
     def _from_lists(self, cache: _Cache, ids: Sequence[int]) -> dict[int, str]:
-        """What lists say of these ids. Lists are read as long as that is no more than a document for each id."""
+        """What lists say of these ids. Lists are read where they are fewer than the ids: one more document is read for who
+        is in none yet."""
         wanted = np.array(ids, np.int64)
         found = {number: name for each in cache.lists.values() for number, name in each.among(wanted).items()}
         unread = cache.unread()
-        if 0 < len(unread) <= len(ids) - len(found):
+        if 0 < len(unread) < len(ids) - len(found):
             new = name_lists.read_lists(self._documents, cache.index, unread)
             cache.lists |= new
             found |= {number: name for each in new.values() for number, name in each.among(wanted).items()}
