@@ -30,6 +30,7 @@ class Pacing:
         self.deadline: float | None = None  # the end is near: what is not stored by then, stays
         self.ended_at: float | None = None  # when the app ended, until another one starts
         self.abandoned = False
+        self.kept_out = False  # somebody waits until the thread is out of the store
         self._busy_at = 0.0  # when a batch was stored last
 
     def rest(self, failures: int) -> None:
@@ -78,7 +79,7 @@ class Pacing:
         return not self._hurried() and 2 * len(self._buffer.events) < self._buffer.room
 
     def _hurried(self) -> bool:
-        """Whether somebody waits for what is stored, or the process may be gone in the next moment: its app ended, some
-        seconds ago at most."""
+        """Whether somebody waits for what is stored or for the end of storing, or the process may be gone in the next
+        moment: its app ended, some seconds ago at most."""
         ended = self.ended_at is not None and time.monotonic() - self.ended_at < _ENDING_SECONDS
-        return ended or self.deadline is not None or self._buffer.awaited
+        return ended or self.kept_out or self.deadline is not None or self._buffer.awaited

@@ -230,7 +230,12 @@ class Recorder:
 
     def pause(self, timeout: float) -> bool:
         """Keep the writer out of the store until `resume`; False if `timeout` seconds were not enough."""
-        return self._writer.inside.acquire(timeout=timeout)
+        writer = self._writer
+        writer.kept_out = True  # the caller, which forks, holds up all of the host
+        try:
+            return writer.inside.acquire(timeout=timeout)
+        finally:
+            writer.kept_out = False
 
     def resume(self) -> None:
         """Let the writer go on after `pause`."""

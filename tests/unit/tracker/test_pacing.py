@@ -1,5 +1,7 @@
 """When the thread that stores lets the requests of its host go first."""
 
+import threading
+
 import pytest
 
 from tests.support.events import event
@@ -89,3 +91,24 @@ def test_there_is_no_pause_while_somebody_waits_for_what_is_stored(pauses):
         awaited._buffer.await_all()
     awaited.give_way()
     assert pauses == []
+
+
+def test_there_is_no_pause_while_a_fork_waits_for_the_end_of_a_batch(tmp_path, monkeypatch):
+    entered, calm, write = threading.Event(), [], SqliteSink.write
+
+    def in_the_middle(self, events, **more):
+        if list(events) and not calm:
+            calm.append(recorder._writer.calm())
+            entered.set()
+            calm.append(until(lambda: not recorder._writer.calm()))
+        return write(self, events, **more)
+
+    monkeypatch.setattr(SqliteSink, "write", in_the_middle)
+    recorder = Recorder(tmp_path / "guardian.db")
+    recorder.add(event(T))
+    assert entered.wait(30)
+    assert recorder.pause(30)
+    assert calm == [True, True]
+    assert recorder._writer.calm()  # the next batch goes its usual way
+    recorder.resume()
+    assert recorder.close()
