@@ -21,13 +21,12 @@ def read_names(db: sqlite3.Connection, numbers: Sequence[int]) -> list[tuple[int
 
 class Names:
     """The names of users by number, as recorded, in states of one database with the same epoch: until somebody is
-    erased, numbers keep their names. `greatest` is the greatest number asked for. Several threads may use it at
-    once."""
+    erased, numbers keep their names. Several threads may use it at once."""
 
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
         self._counted = 0, 0
-        self.greatest = 0
+        self._newest: tuple[int, str] | None = None
 
     def of(self, db: sqlite3.Connection, numbers: Sequence[int]) -> Mapping[int, str]:
         """The names of these users, and maybe of others. Do not iterate over it: another thread may add some."""
@@ -37,9 +36,19 @@ class Names:
             known, missing = {}, list(numbers)
             self._known = known
         if missing:
-            known.update(read_names(db, missing))
-            self.greatest = max(self.greatest, *missing)
+            read = read_names(db, missing)
+            known.update(read)
+            self._newest = max(filter(None, (self._newest, *read)), default=None)
         return known
+
+    def fit(self, db: sqlite3.Connection) -> bool:
+        """Whether the newest user whose name was read still has that name. Numbers are given in order, so those before
+        have theirs too."""
+        if self._newest is None:
+            return True
+        number, name = self._newest
+        found = db.execute("SELECT email FROM guardian_user WHERE id = ?", (number,)).fetchone()
+        return found is not None and found[0] == name
 
     def count(self, db: sqlite3.Connection) -> int:
         """How many users there are. Counting all of them visits every page of an index, so only later ones are."""
@@ -56,7 +65,8 @@ class Names:
 
 class KeptNames:
     """The names of one database that its readers share. Nobody who was erased is among them: erasing begins a new
-    epoch. Nor does it outlast a backup that is copied over the file: fewer users are there then."""
+    epoch. Nor does it outlast a backup that is copied over the file: the newest user is not there then, or another one
+    has got the number since."""
 
     def __init__(self) -> None:
         self._now: tuple[str | None, Names] = None, Names()
@@ -64,7 +74,7 @@ class KeptNames:
     def now(self, db: sqlite3.Connection) -> Names:
         """Those of the state that this connection sees. Call it inside the transaction that asks for names."""
         current, (before, names) = epoch(db), self._now
-        if current != before or names.greatest > _last(db):
+        if current != before or not names.fit(db):
             names = Names()
             self._now = current, names
         return names

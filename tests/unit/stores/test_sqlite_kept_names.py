@@ -80,6 +80,17 @@ def test_a_backup_that_is_copied_over_the_file_does_not_get_names_of_later_users
     assert named(db, kept, 3) == {3: "zoe@example.com"}
 
 
+def test_a_backup_that_is_copied_over_the_file_and_gets_users_of_its_own_is_read_anew(db, tmp_path):
+    kept = KeptNames()
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        db.backup(backup)
+        add(db, "eve@example.com")
+        named(db, kept, 3)
+        backup.backup(db)
+    add(db, "zoe@example.com", "max@example.com")
+    assert named(db, kept, 3) == {3: "zoe@example.com"}
+
+
 def test_users_are_counted_once_and_then_only_later_ones(db):
     known = Names()
     assert known.count(db) == 2
