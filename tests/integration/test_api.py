@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from datetime import timedelta
 import httpx2
 import pytest
 
+from guardian.application import exporting
 from guardian.application.root import StepHealth
 from guardian.core.storage import RecorderHealth, StorageError
 from guardian.web.api import ENDPOINTS
@@ -327,15 +329,23 @@ async def test_a_person_can_be_handed_a_page(app, admin):
     assert sentence(await admin.get(f"{USERS}/export?format=pdf"), 422) == 'format is "pdf": give json or html'
 
 
-async def test_health_answers_while_a_large_export_is_sent(tmp_path):
+async def test_health_answers_while_a_large_export_is_written(tmp_path, monkeypatch):
+    begun, answered, lines = threading.Event(), threading.Event(), exporting._lines
+
+    def held(rows):
+        begun.set()
+        assert answered.wait(60), "nothing else was answered meanwhile"
+        return lines(rows)
+
+    monkeypatch.setattr(exporting, "_lines", held)
     events = [event(NOW - timedelta(seconds=1, microseconds=n)) for n in range(30_000)]
     async with opened(tmp_path, events=events) as app, calling(app, bearer()) as admin:
         export = asyncio.create_task(admin.get(f"{USERS}/export"))
-        answered = 0
-        while not export.done():
-            assert (await admin.get("/api/usage/health")).status_code == 200
-            answered += 1
-        assert answered > 5
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        assert (await admin.get("/api/usage/health")).status_code == 200
+        assert not export.done()
+        answered.set()
         assert len((await export).json()["feature_usage"]) == 30_000
 
 
