@@ -46,7 +46,7 @@ def record(database, *events):
     recorder = Recorder(database)
     for each in events:
         recorder.add(each)
-    assert recorder.flush(60) and recorder.close()
+    assert recorder.flush() and recorder.close()
 
 
 async def sessions(repository):

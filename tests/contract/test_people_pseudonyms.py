@@ -31,7 +31,7 @@ def path(request, tmp_path):
     recorder = Recorder(path, pseudonymous=True)
     for number, user in enumerate((ADA, BEN, "auth0|5f7c")):
         recorder.add(event(number, user))
-    assert recorder.flush(60) and recorder.close()
+    assert recorder.flush() and recorder.close()
     return path
 
 
@@ -118,7 +118,7 @@ async def test_the_key_is_renewed_and_then_everybody_is_somebody_new(opened, pat
     assert read_key(path) not in (None, before)
     recorder = Recorder(path, pseudonymous=True)
     recorder.add(event(30, ADA))
-    assert recorder.flush(60) and recorder.close()
+    assert recorder.flush() and recorder.close()
     assert await seen(await opened(f"{ADA}\n")) > {ADA, pseudonym(before, ADA)}
 
 
@@ -132,7 +132,7 @@ async def test_a_key_of_the_environment_stands_nowhere_in_firestore(tmp_path, mo
     monkeypatch.setenv("TRACKER_PSEUDONYMS_KEY", "5f" * 32)
     recorder = Recorder(path, pseudonymous=True)
     recorder.add(event(0, ADA))
-    assert recorder.flush(60) and recorder.close()
+    assert recorder.flush() and recorder.close()
     documents = Documents(parse(path))
     assert documents.get("guardian_secret", "pseudonyms") is None
     assert [each.fields["name"] for each in documents.query("guardian_people")] == [pseudonym(b"\x5f" * 32, ADA)]

@@ -12,6 +12,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.stores.firestore.state import FirestoreStateStore
 from tests.faults.test_daemon_processes import inbox, owe, settings, start, stop
 from tests.support.firestore import HOST, address_in, emulator
+from tests.support.patience import SECONDS
 from tests.support.wire import Wire
 from tracker.firestore.address import parse
 
@@ -39,8 +40,8 @@ async def fill(state, count, first=0):
     await state.enqueue(mails, now=datetime.now(UTC))
 
 
-async def all_sent(state, seconds=60.0):
-    deadline = time.monotonic() + seconds
+async def all_sent(state):
+    deadline = time.monotonic() + SECONDS
     while (await state.outbox_counts())["pending"]:
         assert time.monotonic() < deadline, "it did not come about in time"
         await asyncio.sleep(0.1)

@@ -15,6 +15,7 @@ from guardian.core.outgoing import Outgoing
 from guardian.mail.message import Content, build_message
 from guardian.stores.sqlite.state import SqliteStateStore
 from tests.support.mail_servers import AnyPort
+from tests.support.patience import SECONDS
 
 KILLS = 200
 NOW = datetime(2026, 3, 16, tzinfo=UTC)
@@ -96,7 +97,7 @@ async def test_two_hundred_kills_lose_no_mail_and_double_at_most_one_each(tmp_pa
                 break
     finally:
         child.stdin.close()
-        child.wait(10)
+        child.wait(SECONDS)
         controller.stop()
     assert killed == KILLS
     arrived = Counter(message_from_bytes(content)["Message-ID"] for content in server.kept)

@@ -95,7 +95,7 @@ class Fork:
             self._code = self._parent.ask("wait", pid=self.pid, options=os.WNOHANG)
         return self._code
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=SECONDS):
         """Its exit code, once it has ended; fails after so many seconds."""
         ends = time.monotonic() + seconds
         while self.poll() is None:

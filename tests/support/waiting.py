@@ -2,8 +2,10 @@
 
 import time
 
+from tests.support.patience import SECONDS
 
-def until(condition, seconds=60.0):
+
+def until(condition, seconds=SECONDS):
     """Poll until the condition holds, and give back what it gave; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
