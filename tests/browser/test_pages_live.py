@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.api_client import NOW, event
+from tests.support.chromium import stand_still
 from tests.support.dashboard import dashboard, signed_in
 
 pytestmark = pytest.mark.needs_chromium
@@ -17,7 +18,7 @@ async def test_the_overview_is_read_anew_and_keeps_focus_scroll_and_what_was_unf
     async with dashboard(tmp_path) as (browser, address, app):
         app.clock = lambda: now[0]
         tab, said = await signed_in(browser, viewport={"width": 900, "height": 500}, reduced_motion="reduce")
-        await tab.clock.install()
+        await stand_still(tab)
         await tab.goto(f"{address}/?range=2h")
         people = tab.locator(".figures .value").first
         before = await people.text_content()
@@ -44,7 +45,7 @@ async def test_the_overview_is_read_anew_and_keeps_focus_scroll_and_what_was_unf
 async def test_x_stops_the_page_and_starts_it_again_and_says_so(tmp_path):
     async with dashboard(tmp_path) as (browser, address, _):
         tab, said = await signed_in(browser)
-        await tab.clock.install()
+        await stand_still(tab)
         asked = []
         tab.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
         await tab.goto(address)

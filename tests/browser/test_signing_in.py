@@ -14,6 +14,7 @@ from guardian.application.signing_in import print_link
 from guardian.web import create_app
 from guardian.web.pages import page, routes
 from tests.support.api_client import opened
+from tests.support.chromium import stand_still
 from tests.support.dashboard import browsing
 from tests.support.ports import free_port
 
@@ -182,7 +183,7 @@ async def test_an_open_page_is_brought_up_to_date_and_keeps_the_focus_until_it_i
     ):  # fmt: skip
         tab, said = await tab_of(browser)
         await tab.goto(await print_link(application))
-        await tab.clock.install()
+        await stand_still(tab)
         await tab.route(f"{address}/", alive)
         await tab.get_by_role("button", name="Sign in").click()
         await expect(tab.get_by_text("look 1")).to_be_visible()

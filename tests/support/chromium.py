@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import async_playwright
 
@@ -43,3 +44,11 @@ async def stop():
         _running.clear()
         await browser.close()
         await playwright.stop()
+
+
+async def stand_still(tab):
+    """From now on, time goes by in the pages of this tab by `tab.clock.run_for` alone: of itself, an installed clock
+    goes on with the machine's, however long that takes for a page."""
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    await tab.clock.install(time=now)
+    await tab.clock.pause_at(now + timedelta(seconds=1))
