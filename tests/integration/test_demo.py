@@ -208,7 +208,7 @@ def value_of(word, process):
         assert process.poll() is None or word in text, f"it ended before it said {word!r}: {text}{process.said()}"
         return re.search(rf"^{word} +(\S+)(?= |$)", text, re.MULTILINE)
 
-    return until(said, 120)[1]
+    return until(said)[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
