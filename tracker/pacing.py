@@ -17,7 +17,7 @@ _CLOSING_BACKOFF = 0.01
 _ENDING_SECONDS = 5.0
 _LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
 _AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
-_MOMENT_SECONDS = 0.002  # of which requests have all, after a part that took a tenth of it
+_MOMENT_SECONDS = 0.002  # between two parts of a batch; a part takes some tenths of a millisecond
 
 
 class Pacing:
@@ -68,8 +68,8 @@ class Pacing:
     def give_way(self) -> None:
         """Between two parts of a batch: let the host's requests go first for a moment, unless there is hurry.
 
-        The interpreter lets one thread run at a time, and a thread that has worked without a pause holds up requests
-        for all of its batch: their slowest one of a hundred was two thirds slower at full load.
+        The interpreter lets one thread run at a time, so a thread that works without a pause holds up requests for the
+        whole of its batch: at full load their 99th percentile was two thirds higher.
         """
         if self.calm():
             time.sleep(_MOMENT_SECONDS)

@@ -59,7 +59,7 @@ class Sink(Protocol):
     ) -> int:
         """Take a batch, all or nothing, and return how many of it are stored: an event that cannot be stored costs only
         itself. The heartbeat, and `notes` of kind, detail and count, are stored with it. Between two parts of the work
-        `between` is called, so that other threads can have the interpreter; None: there is hurry.
+        `between` is called, so that other threads can have the interpreter; None: nobody is to wait for them.
 
         Raises Unavailable and Unusable; nothing of the batch is stored then.
         """

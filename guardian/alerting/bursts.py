@@ -40,7 +40,7 @@ class Bursts:
         return self.only(slice(*np.searchsorted(self.ended_us, (start_us, end_us))))
 
     def followed(self, later: Bursts) -> Bursts:
-        """These, and later ones of the same users' names."""
+        """These, then `later` ones, whose users have the same numbers."""
         pairs = ((self.user, later.user), (self.began_us, later.began_us), (self.ended_us, later.ended_us))
         return Bursts(self.names, *map(np.concatenate, pairs))
 
@@ -78,10 +78,10 @@ class BurstSearch:
     def __init__(self, stretches: Stretches) -> None:
         self._stretches, self._columns = stretches, stretches.columns
         self._found: dict[tuple[int, int], Bursts | None] = {}
-        # Where it was searched last, and the failed rows there of users who have enough of them.
+        # The rows that were searched last, and by user the failed ones of those who have enough of them.
         self._searched: dict[tuple[int, int], slice] = {}
         self._errors: dict[tuple[int, int], OfUsers] = {}
-        # The bursts that were complete in [start, end), in order of time.
+        # Start, end, and the bursts completed in [start, end): the history that grows from this one begins with them.
         self._known: dict[tuple[int, int], tuple[int, int, Bursts]] = {}
 
     def every(self, errors: int, window_us: int) -> Bursts:
@@ -112,11 +112,12 @@ class BurstSearch:
         self._known = dict(before._known)
 
     def _lately(self, key: tuple[int, int], start_us: int, end_us: int) -> Bursts:
-        """The bursts that were complete in [start, end), in order of time."""
+        """The bursts completed in [start, end), in order of time. Where the history before this one has found some of
+        them, only the time since then is searched."""
         known_us, until_us, known = self._known.get(key, (end_us, start_us, None))
         if known is None or not known_us <= start_us <= until_us <= end_us:
             return self._in(self._grouped(key), *key).between(start_us, end_us)
-        # New bursts are of those who met an error since then.
+        # Whoever has completed a burst since then has met an error since then.
         columns, failed = self._columns, self._stretches.failed
         rows = failed.between(self._stretches.stretch(until_us - key[1], end_us))
         there = np.zeros(len(columns.users), dtype=bool)

@@ -1,5 +1,5 @@
-"""The failed rows of a history by stretches of time; those of a minute are looked for once, however often it is judged
-as a part of a longer stretch."""
+"""The failed rows of a history in any stretch of time. Each minute is searched once, however many longer stretches it
+is a part of."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from guardian.alerting.columns import MINUTE_US, Columns
 
 STRETCHES = 12
-"""Up to this many stretches of a history are looked at one by one; with more, all of it is once."""
+"""Up to this many stretches of a history are looked at one by one; beyond that, the whole history is, once."""
 _LONGEST = 180
-"""In stretches of up to so many minutes the rows are looked for minute by minute. That pays off where a history grows:
-for a past of weeks that is read once, it would take longer than one look at all of it."""
+"""Stretches of at most this many minutes are searched minute by minute. That pays off where a history grows; a past of
+weeks, which is read once, is searched faster as a whole."""
 
 
 class FailedRows:
@@ -24,8 +24,9 @@ class FailedRows:
         self._columns = columns
         self._stretches = dict[tuple[int, int], np.ndarray]()
         self._minutes = dict[int, np.ndarray]()
-        """By minute (since 1970), counted from the first row of the minute."""
+        """By minute (since 1970): its failed rows, counted from its first row."""
         self._counts = dict[int, tuple[np.ndarray, np.ndarray]]()
+        """By minute: its `counts`."""
 
     @cached_property
     def every(self) -> np.ndarray:
@@ -63,8 +64,8 @@ class FailedRows:
         return np.bincount(codes, minlength=size), np.bincount(codes[server], minlength=size)
 
     def follow(self, before: FailedRows, late: Collection[int]) -> None:
-        """Take over the minutes of the history that this one was grown from, except for those that have gained events.
-        Those from before the first event are forgotten."""
+        """Take over the minutes of the history that this one was grown from, except those that have gained events
+        (`late`) and those from before the first event."""
         at_us = self._columns.at_us
         first = int(at_us[0]) // MINUTE_US if len(at_us) else 0
         # Of the first minute, this history may have a part only.

@@ -19,8 +19,8 @@ REOPEN_WITHIN = 3600
 one."""
 
 SUBJECTS = 1_000
-"""Of how many subjects a rule remembers how many incidents they have had: of those that had one last. People come and
-go, and the state is stored as a whole."""
+"""For this many subjects a rule remembers how many incidents they have had: those that had one most recently. People
+come and go, and the state is stored as a whole."""
 
 Status = Literal["pending", "open", "acknowledged", "resolved"]
 GOING_ON: tuple[Status, ...] = ("open", "acknowledged")
@@ -184,7 +184,7 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What a rule remembers from minute to minute, per subject: the latest incident (see `Incident.kept`), how many
-    there were (of the latest `SUBJECTS`), the last ok verdict, and when it was marked as fixed. `ahead_us` are bursts
+    there were (for `SUBJECTS` of them), the last ok verdict, and when it was marked as fixed. `ahead_us` are bursts
     (first and last error) that were stored under a future time by a clock that ran ahead."""
 
     latest: Mapping[str, Incident] = field(default_factory=dict)

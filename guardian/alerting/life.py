@@ -75,7 +75,7 @@ def after_verdicts(
                 latest.pop(subject, None)
             continue
         if new.status != "pending" and old is not None and old.status == "pending":
-            number[subject] = number.pop(subject, 0) + 1  # the latest is the last
+            number[subject] = number.pop(subject, 0) + 1  # in order of their latest incident
         latest[subject] = new
         if change:
             transitions.append(Transition(new, change, now_us))

@@ -90,8 +90,8 @@ class Stretches:
         return rows[slice(*np.searchsorted(rows, (first, last)))]
 
     def users(self, rows: np.ndarray | slice, lowest: int = 0) -> Users:
-        """The users of these rows, without anonymous ones. With `lowest`, only rows with at least that outcome. Several
-        incidents ask for those of the same stretch, one after another."""
+        """The users of these rows, without anonymous ones. With `lowest`, only rows with at least that outcome. The
+        latest answer is kept, since several incidents ask for the same stretch in a row."""
         key = (rows.start, rows.stop, lowest) if isinstance(rows, slice) else None
         if key is None or self._counted_users[0] != key:
             self._counted_users = key, self._users(rows, lowest)
@@ -113,8 +113,7 @@ class Stretches:
         return slice(place, place + 1)
 
     def failures(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """How often each failure (by its index in `columns.failures`) came in a stretch of `columns`, and how often as
-        a server error."""
+        """See `FailedRows.counts`. The latest answer is kept."""
         key = (rows.start, rows.stop)
         if self._counted is None or self._counted[0] != key:
             self._counted = key, self.failed.counts(rows)

@@ -30,7 +30,8 @@ async def compared(
     stats: StorageStats,
     recorders: Sequence[RecorderHealth],
 ) -> tuple[Comparison, Compared | None]:
-    """What the report on this, with these totals, is compared with; the second part for the same weekday only.
+    """What the report on `scope`, with the totals `current`, is compared with; the second part for the same weekday
+    only.
 
     Where enough failed to ask whether that is usual, eight more periods are read. With `edges`, from `scope.start` to
     `scope.end`, the totals of the weekday have a bar for each two neighbours, moved back, if it is as long. Raises

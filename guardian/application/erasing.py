@@ -28,6 +28,9 @@ from tracker.event import ANONYMOUS
 LATEST = timedelta(days=7)
 """The longest that a host may hold events back."""
 
+_PERIOD_END, _GENERATED = re.compile(rb'"period_end": ?"([^"]*)"'), re.compile(rb'"generated_at": ?"([^"]*)"')
+"""In a report's file. The first ones are its own; those of the period that it is compared with follow."""
+
 REMAINS = (
     "backups that were made before, until they are replaced",
     "mails that were already delivered, in their recipients' mailboxes",
@@ -196,7 +199,3 @@ def _named_in(path: Path) -> tuple[set[str], datetime] | None:
         return people_in(text), datetime.fromisoformat(made[1].decode())
     except (OSError, ValueError):
         return None
-
-
-_PERIOD_END, _GENERATED = re.compile(rb'"period_end": ?"([^"]*)"'), re.compile(rb'"generated_at": ?"([^"]*)"')
-"""The report's own stand before those of the period that it is compared with."""

@@ -77,7 +77,9 @@ def _lines(rows: list[dict[str, Any]]) -> str:
 async def _as_page(
     pieces: AsyncIterator[tuple[str, list[dict[str, Any]]]], name: str, app: Application
 ) -> AsyncIterator[str]:
-    parts: Any = await off_loop(lambda: environment("web").get_template("person.html").module)  # the first is compiled
+    parts: Any = await off_loop(
+        lambda: environment("web").get_template("person.html").module
+    )  # compiles it the first time
     yield str(parts.head(name, app.clock().isoformat(timespec="minutes")))
     table = ""
     async for part, rows in pieces:

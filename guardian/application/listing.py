@@ -21,7 +21,7 @@ from guardian.mail.report.userlist import plain_cell
 STRIDE = 50_000
 """How many people of a CSV are in memory at once."""
 AT_ONCE = 1_000
-"""The lines of how many people are sent at once."""
+"""How many lines of a CSV are sent at once."""
 COLUMNS = ("email", "total_time_minutes", "requests_count", "errors_count", "features_used")
 """Of the CSV: the keys of a user in a report. Features stand in one cell, with commas between them."""
 
@@ -108,7 +108,8 @@ async def read_csv(app: Application, asked: Asked, most: int | None) -> AsyncIte
 
 
 async def _read_text(app: Application, asked: Asked, most: int) -> tuple[list[str], int, str | None]:
-    """In pieces the lines of the next `most` people, how many these are, and `Page.after`; see `no_collection`."""
+    """The lines of the next `most` people, in pieces, how many people these are, and `Page.after`; see
+    `no_collection`."""
     with no_collection():
         page = await read_page(app, asked, most)
         number, after, held = len(page.users), page.after, [page.users]
@@ -121,8 +122,8 @@ def _stride(most: int | None, given: int) -> int:
 
 
 def _lines(users: Sequence[UserRow]) -> list[str]:
-    """RFC 4180, a text for so many people; no cell is a formula for a spreadsheet. A lone surrogate in a name is a
-    question mark."""
+    """The CSV lines of these people (RFC 4180), in texts of `AT_ONCE` lines. No cell is a formula for a spreadsheet. A
+    lone surrogate in a name is a question mark."""
     texts = []
     for first in range(0, len(users), AT_ONCE):
         file = StringIO()

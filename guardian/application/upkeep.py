@@ -16,16 +16,15 @@ from guardian.settings.schema import RetentionSettings, Settings
 
 log = logging.getLogger("guardian.upkeep")
 
-
 UNFINISHED = timedelta(hours=6)
 """What was begun so long ago and is not finished never will be: a change takes seconds."""
 PIECES = 100
-"""In at most so many pieces, of a day or more, single events are deleted."""
+"""Single events are deleted in at most this many pieces, each of a day or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The moments before which things are no longer kept: single events, the texts and places of errors, sessions,
+    """The moments before which nothing is kept: single events, the texts and places of errors, sessions,
     summaries, and mails, with those in files."""
 
     events_before: datetime
@@ -37,8 +36,7 @@ class Kept:
     @classmethod
     def of(cls, keep: RetentionSettings, now: datetime) -> Kept:
         """By the retention of the settings, at `now`."""
-        # A retention of a million days means for ever; the calendar begins in the year 1.
-        begin = datetime.min.replace(tzinfo=now.tzinfo)
+        begin = _first_moment(now)  # a retention of a million days means for ever
 
         def before(days: int) -> datetime:
             return now - timedelta(days=days) if timedelta(days=days) < now - begin else begin
@@ -49,8 +47,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class CleanedUp:
-    """How many single events, errors with texts, sessions, and rows of mails, saved reports and incidents a cleanup
-    deleted, or would delete (`dry_run`); mails in files are among the rows. `kept` is from when on all is left."""
+    """What a cleanup deleted, or would delete (`dry_run`): how many single events, texts and places of errors,
+    sessions, and rows of mails, saved reports and incidents; mails in files count as rows. `kept` says up to when."""
 
     events: int
     errors: int
@@ -101,16 +99,21 @@ async def clean_up(
 
 
 async def _purge_events(app: Application, now: datetime, kept: Kept, progress: Callable[[float], None]) -> int:
-    """Delete single events and summaries; how many events those were."""
+    """Delete the single events and summaries that are not kept. Returns how many events these were."""
     await app.repository.let_expire(timedelta(days=app.settings.retention.events_days), now)
     *pieces, last = _pieces((await app.repository.stats()).oldest, kept.events_before)
-    no_summary, events = datetime.min.replace(tzinfo=now.tzinfo), 0
+    events = 0
     for number, before in enumerate(pieces, 1):
-        events += await app.repository.purge(events_before=before, summaries_before=no_summary)
+        events += await app.repository.purge(events_before=before, summaries_before=_first_moment(now))
         progress(number / (len(pieces) + 1))
     events += await app.repository.purge(events_before=last, summaries_before=kept.summaries_before)
     progress(1.0)
     return events
+
+
+def _first_moment(now: datetime) -> datetime:
+    """The first moment there is, in the zone of `now`: nothing is from before it."""
+    return datetime.min.replace(tzinfo=now.tzinfo)
 
 
 def _pieces(oldest: datetime | None, end: datetime) -> list[datetime]:

@@ -12,8 +12,9 @@ _YEARS = (1990, 2199)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A report is about [start, end), and first compared with [before, start). Its bars begin in `zone`. `features` are
-    names in which * stands for any letters: only their requests count. Empty: all requests do."""
+    """What a report is about: the requests of [start, end), and those of [before, start), the period before. The bars
+    of its chart follow the clock of `zone`. `features` are names in which * stands for any letters: only their requests
+    count. Empty: all requests do."""
 
     before: datetime
     start: datetime

@@ -59,7 +59,7 @@ def begins(keys: np.ndarray) -> np.ndarray:
 
 
 def groups(keys: np.ndarray) -> Iterable[tuple[int, tuple[int, int]]]:
-    """Of keys in order: each one, with the indices at which its rows begin and end."""
+    """Each distinct one of these sorted keys, with the half-open range of its rows."""
     first = np.flatnonzero(begins(keys))
     return zip(keys[first].tolist(), pairwise([*first.tolist(), len(keys)]), strict=True)
 

@@ -1,4 +1,5 @@
-"""Latencies by bin as columns: of the hundreds of bins of each route, a dictionary is made where somebody looks."""
+"""Latencies by bin in arrays. A route has hundreds of bins; a dictionary of them is made only where one is looked
+up."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ import numpy as np
 from guardian.core.summary import middle_ms
 
 _LEAST = -1
-"""The first bin (`bin_of`)."""
+"""The lowest bin that `bin_of` gives."""
 
 
 class Histogram(Mapping[int, int]):
-    """How many latencies fell into each bin, from the bins, ascending, and their counts. Equal to a dictionary of the
-    same."""
+    """How many latencies fell into each bin, made of the bins, ascending, and their counts. Equal to a dictionary with
+    the same items."""
 
     def __init__(self, slots: np.ndarray, counts: np.ndarray) -> None:
         self.slots, self.counts = slots, counts

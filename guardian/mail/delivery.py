@@ -64,7 +64,8 @@ class DeliveryCounts:
 
 class _Tried(NamedTuple):
     """How a try ended, and why: "sent"; "refused" for good; "not sent" for certain; or "unknown", where the mail may
-    have been sent. `wait` is how long the mail should; zero: as long as the transport is paused."""
+    have been sent. `wait` is the time until the next try; with zero the mail is due as soon as the transport is
+    back."""
 
     fate: Literal["sent", "refused", "not sent", "unknown"]
     why: str = ""
@@ -150,7 +151,7 @@ class Desk:
         return "retried"
 
     async def _try(self, item: OutboxItem, transport: Transport, *, others: bool) -> _Tried:
-        """Send the mail by this transport. Where its login is refused and `others` could carry it, says so by mail."""
+        """Send the mail by this transport. Where its login is refused and `others` carry mail, the admins are told."""
         circuits, random, now, began = self.circuits, self.random, self.clock(), self.monotonic()
         try:
             async with asyncio.timeout(SEND_SECONDS):

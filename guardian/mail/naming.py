@@ -22,8 +22,8 @@ def _in_csv(written: str) -> str:
 
 
 def shown_in_mail(content: Content) -> tuple[Content, tuple[Mention, ...]]:
-    """The content as readers see it, and where it names people: in which part of the message as `build_message` builds
-    it, at which characters."""
+    """The content as readers see it, and where it names people: in which part of the message that `build_message` makes
+    of it, and at which characters."""
     people: list[Mention] = []
 
     def part(place: str, written: str, read: Callable[[str], str] = str) -> str:

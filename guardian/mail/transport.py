@@ -35,7 +35,7 @@ class UnknownOutcome(Exception):
 
 def pause_asked(after: str | None, now: datetime, date: str | None = None) -> timedelta | None:
     """The pause that the header Retry-After asks for, as seconds or as a date (RFC 9110, 10.2.3); None where it asks
-    for none. A date counts from the answer's own `date`, another header, or from `now` where that is missing."""
+    for none. A date is measured from the answer's own header Date (`date`), or from `now` where that is missing."""
     try:
         if after is not None and after.strip().isdecimal():
             pause = timedelta(seconds=int(after))

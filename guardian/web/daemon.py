@@ -56,9 +56,9 @@ def run_daemon(settings: Settings, *, log_json: bool = False) -> int:
         log_as_json()
     for noisy in ("apscheduler", "httpx2", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    # For good, where a host app has it only while work of ours runs: a health check needs the GIL about ten times.
+    # Always, not only while work of ours computes, as in a host app: a health check needs the GIL about ten times.
     sys.setswitchinterval(TURN_SECONDS)
-    # A full collection would visit the 80,000 objects of what is loaded, which stay: 30 ms, and the loop stands still.
+    # The 80,000 objects that are loaded by now stay: a full collection that visits them stops the loop for 30 ms.
     gc.freeze()
     _share_heap()
     try:
@@ -73,7 +73,7 @@ def _share_heap() -> None:
     """Have one heap for all threads, where the C library is glibc; others have that anyway.
 
     By default each thread has one of its own and keeps in it what a report once took: after eight reports on 720 hours
-    the process had 150 to 190 MB instead of 120. It is set before there are threads.
+    the process had 150 to 190 MB instead of 120. Call it before there are threads.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)

@@ -117,8 +117,8 @@ def answer(
 
 
 class LargeAnswer(Response):
-    """The same JSON, to be made off the event loop, sent piece by piece: one body of 40 MB would be copied on the loop.
-    Each piece is freed as soon as it is sent; so an answer goes out once.
+    """The JSON of `answer`, sent piece by piece, since the event loop would copy a single body of 40 MB. Make it off
+    the loop. Each piece is freed when it is sent, so it can be sent only once.
     """
 
     media_type = "application/json"

@@ -23,7 +23,7 @@ _LATE = """
     INSERT INTO guardian_late (start_us, count) VALUES (?, ?)
     ON CONFLICT (start_us) DO UPDATE SET count = count + excluded.count
 """
-_ROWS = 500  # a full batch of the recorder goes in with one statement
+_ROWS = 500  # by one statement, at most; the parts of a batch (PIECE) are smaller
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
 _COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "latency_us")
@@ -37,7 +37,7 @@ def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> l
     `source` is the number of a row of guardian_source.
     """
     taken: set[int] = set()
-    # One statement is undone by SQLite where it fails. Each further one costs a turn with the interpreter's lock.
+    # Where a single statement fails, SQLite undoes it; a savepoint would be two more waits for the interpreter's lock.
     several = _few_lengths(len(batch.at_us)) < len(batch.at_us)
     if several:
         db.execute("SAVEPOINT batch")

@@ -46,7 +46,7 @@ def wire_pieces(message: bytes, size: int = PIECE_BYTES) -> Iterator[bytes]:
     """The message as DATA carries it (RFC 5321, 4.5.2), the dot that ends it included: lines end with CRLF, and one
     that begins with a dot gets another.
 
-    Pieces end with a line, so one of a single long line is longer than `size`.
+    A piece ends where a line ends, about `size` bytes long; a longer line is a piece as long as itself.
     """
     start = 0
     while start < len(message):

@@ -28,8 +28,8 @@ from tracker.pseudonyms import pseudonym
 _IN = 30
 """How many values a Firestore condition may list."""
 _MOST_LISTED, _MOST_FIRST = 3_000, 20_000
-"""At most so many names are put into lists at once, since each is read, and so many where there is no list yet, since
-they are read together; the rest waits for the next time."""
+"""How many names are put into lists at once, each read by itself, and how many where there is no list yet, read by one
+query; the rest waits for the next time."""
 _TRIES = 20
 
 

@@ -210,8 +210,8 @@ def as_time(us: int) -> datetime:
 
 
 def in_commits(groups: Iterable[Sequence[Change]]) -> Iterator[list[Change]]:
-    """The changes, split into commits that are small enough; a group is never split. A
-    document that several groups of a commit delete is deleted once."""
+    """The changes, split into commits that are small enough; a group is never split. A document that several groups of
+    a commit delete is deleted once."""
     made: list[Change] = []
     gone = set[tuple[str, str]]()
     size = 0

@@ -47,7 +47,8 @@ def remove(documents: Documents, found: Sequence[Found]) -> None:
 
 
 def doubt(documents: Documents) -> None:
-    """Believe no list, nor who of the erased people had several ids: their documents were written from outside."""
+    """Have nobody believe the lists, or the note on who of the erased people had several ids, any more: documents of
+    people were written without them."""
     documents.commit([Change(META, name_lists.ERASED, {"epoch": secrets.token_hex(8)})])
 
 

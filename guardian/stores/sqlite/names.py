@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from guardian.stores.sqlite.buckets import epoch
 
 MOST = 20_000
-"""So many names are kept, some 3 MB; one more, and those asked for are all that is kept."""
+"""How many names are kept, some 3 MB. Where there would be more, only those that are asked for now are kept."""
 _EMAILS = "SELECT u.id, u.email FROM json_each(?) j CROSS JOIN guardian_user u ON u.id = j.value"
 _LAST = "SELECT coalesce(max(id), 0) FROM guardian_user"
 
@@ -51,7 +51,8 @@ class Names:
         return found is not None and found[0] == name
 
     def count(self, db: sqlite3.Connection) -> int:
-        """How many users there are. Counting all of them visits every page of an index, so only later ones are."""
+        """How many users there are. Counting all of them visits every page of an index, so it is done once, and then
+        only new ones are counted."""
         last = _last(db)
         until, number = self._counted
         if not 0 < until <= last:

@@ -33,15 +33,17 @@ _NOTED = f"SELECT f.start_us, f.body FROM {_SEALED} AND s.start_us < ? AND f.par
 _NEWEST = "SELECT max(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 _HOURS_KEPT = 2 * DAY
-"""Hours are kept for as long before the day of the newest one."""
+"""How long before the day of the newest hour the columns of hours are kept."""
 _DELETED = "failures_deleted"
-"""The key in guardian_meta that is there while columns are missing that were deleted: a moment of one of them."""
+"""The key in guardian_meta that stands from when columns are deleted until `note` has made them again: the time of one
+of the requests."""
 
 
 def note(db: sqlite3.Connection, *, changed: bool) -> int:
     """Store the columns for each sealed day, and for each of the latest sealed hours, that lacks them; delete those of
-    earlier hours. Returns for how many. If no summary was `changed`, usually only the newest are looked at.
-    Buckets that another version sealed again are found when it looks at all; until then they are read from the index.
+    earlier hours. Returns how many days and hours lacked them. None is searched for where no summary has `changed`, no
+    columns were deleted, and the newest day and hour have theirs. A bucket that another version sealed again is found
+    by the next search; until then it is read from the index.
     """
     purged, deleted, made = meta(db, "purged_until_us"), meta(db, _DELETED), 0
     hours = _newest(db, Part.STATUSES, HOUR) // DAY * DAY - _HOURS_KEPT

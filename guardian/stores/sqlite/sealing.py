@@ -29,7 +29,7 @@ _COLUMNS = (
     # Of most requests the latency is the duration (see LATENCY): few have one that has to be read.
     "CASE WHEN latency_us IS NOT NULL THEN {key} END", "latency_us",
 )  # fmt: skip
-_AT_ONCE = CHUNK  # events of an hour that are summarised at once
+_AT_ONCE = CHUNK  # an hour with more events is summarised 5 minutes at a time
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 
 
@@ -78,8 +78,8 @@ def _advance(db: sqlite3.Connection, end: int) -> None:
 
 
 def _until(db: sqlite3.Connection, start: int, end: int) -> int:
-    """Up to when all is summarised at once from `start` on: to the end of the hour, and not beyond `end`, where that
-    is not too much; else 5 minutes. Where a past of many hours waits, that takes a third less."""
+    """Up to when events from `start` on are summarised at once: to the end of the hour, but not beyond `end`; for 5
+    minutes where these are too many. Summarising a past of many hours takes a third less time by the hour."""
     until = min(start // HOUR * HOUR + HOUR, end)
     (number,) = db.execute(_COUNT, ids(start, until)).fetchone()
     return until if number <= _AT_ONCE else start + MINUTES5

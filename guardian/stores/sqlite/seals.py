@@ -48,7 +48,7 @@ _IN = """
 _STARTS_IN = f"SELECT j.key, s.start_us {_IN.format(part=int(Part.STATUSES))}"
 _BODIES_IN = f"SELECT j.key, s.start_us, s.body {_IN.format(part='?')}"
 Range = tuple[int, int, int]
-"""The buckets of a length (its first number) that begin in [start, end), the other two."""
+"""(length, start, end): the buckets of this length that begin in [start, end)."""
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -161,7 +161,7 @@ Packed = Sequence[tuple[int, int, bytes]]
 
 
 def packed(totals: Totals) -> Packed:
-    """Totals that are not empty as they are stored: what takes long of `put`, to be done before a transaction."""
+    """Totals that are not empty, as they are stored. This is the slow part of `put`: do it before the transaction."""
     requests = int(totals.users[:, 1].sum())
     return [(part, requests, body) for part, body in totals.pack().items()]
 

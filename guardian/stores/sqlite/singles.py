@@ -27,9 +27,9 @@ PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | 
 """The SQL that packs three columns into one number, since every number fetched from SQLite takes time."""
 _MOVED = 50_000
 _SPARE = 8
-"""Arrays are made anew where they are so many times as large as they should be."""
+"""Arrays that are more than this many times as large as they should be are replaced by smaller ones."""
 _AHEAD = 16.0
-"""Room is made for up to so many times the events that are there: their first minutes may be a burst."""
+"""Room is made for at most this many times the events that are there: their first minutes may be a burst."""
 _TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
