@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from guardian.core.storage import StorageError
-from guardian.core.unlinked import is_unlinked, unlinked_name
+from guardian.core.unlinked import first_name, further_name, is_unlinked, unlinked_name
 from guardian.stores.firestore import name_lists
 from guardian.stores.firestore.documents import COMMIT_BYTES, Change, Documents, Found, in_pieces
 from guardian.stores.firestore.name_lists import Index, NameList
 from tracker.firestore.expiry import META
 from tracker.firestore.people import PEOPLE
 
-PART = "~"
-"""Separates the name of an erased person from the number of a further id."""
 _PEOPLE = 100
 """So many people are given new names in one commit."""
 _TRIES = 20
@@ -80,7 +78,7 @@ def groups_of(documents: Documents, index: Index) -> dict[int, str]:
     """The new name of each id of the erased people who had several, without the number behind it."""
     if index.groups is not None:
         return dict(index.groups)
-    stems = {number: name.partition(PART)[0] for number, name in renamed_documents(documents).items()}
+    stems = {number: first_name(name) for number, name in renamed_documents(documents).items()}
     ids = Counter(stems.values())
     return {number: stem for number, stem in stems.items() if ids[stem] > 1 and is_unlinked(stem)}
 
@@ -92,10 +90,9 @@ def renamed_documents(documents: Documents) -> dict[int, str]:
 
 
 def erased_names(found: Sequence[Found]) -> list[str]:
-    """A new name for each document of a person who is erased. They tell which ids belong together, so that totals still
-    count one person."""
+    """A new name for each document of a person who is erased."""
     stem = unlinked_name(secrets.token_hex(8))
-    return [stem if place == 0 else f"{stem}{PART}{place}" for place in range(len(found))]
+    return [further_name(stem, place) for place in range(len(found))]
 
 
 def _rewritten(

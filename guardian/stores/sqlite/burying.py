@@ -7,10 +7,9 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from guardian.core.unlinked import unlinked_name
+from guardian.core.unlinked import further_name, unlinked_name
 from guardian.stores.sqlite.buckets import MINUTES5, begin_epoch, ids, meta, time_of
 from guardian.stores.sqlite.log import empty_log
-from guardian.stores.sqlite.people import erased_name
 from tracker.event import ANONYMOUS
 from tracker.sqlite.connection import undo
 from tracker.sqlite.tombstones import tombstone
@@ -101,7 +100,7 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
         for users in persons:
             gone = unlinked_name(secrets.token_hex(8))
             for place, user in enumerate(users):
-                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (erased_name(gone, place), user))
+                db.execute("UPDATE guardian_user SET email = ? WHERE id = ?", (further_name(gone, place), user))
                 db.execute(f"DELETE FROM guardian_session WHERE user = ?{over}", (user, *moments))
         # Writers that cached the old number must look it up again, or the person's next visit would be lost under it.
         begin_epoch(db)

@@ -18,6 +18,7 @@ import numpy as np
 from guardian.core.counting import grouped
 from guardian.core.overlaps import overlapping, spanned
 from guardian.core.totals import Part, Totals, followed
+from guardian.core.unlinked import first_name
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
@@ -36,14 +37,6 @@ ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email
 """The users who are named as the erased are; somebody may have such a name (`is_unlinked`)."""
 _FEW = 10_000
 """Up to this many names are looked up one by one; for more it is faster to read all names as one text."""
-_PART = "~"
-"""Separates the name of an erased person from the number of a further id."""
-
-
-def erased_name(stem: str, place: int) -> str:
-    """The new name for an erased person's id with this index (from 0). It tells which ids belong together, so totals
-    still count one person."""
-    return stem if place == 0 else f"{stem}{_PART}{place}"
 
 
 @dataclass(frozen=True)
@@ -61,14 +54,14 @@ class People:
     def name(self, number: int, email: str) -> str:
         """The person's name for the user with this number, recorded as `email`."""
         if email.startswith("erased-"):
-            return email.partition(_PART)[0]
+            return first_name(email)
         return self.spelled.get(number) or self.aliases.person(email)
 
     def names(self, rows: Iterable[tuple[int, str]]) -> dict[int, str]:
         """The persons' names, by number, for users with these recorded names."""
         if self.spelled or self.aliases.addresses:
             return {number: self.name(number, email) for number, email in rows}
-        return {number: email.partition(_PART)[0] if email[:7] == "erased-" else email for number, email in rows}
+        return {number: first_name(email) if email[:7] == "erased-" else email for number, email in rows}
 
     def numbers(self, db: sqlite3.Connection, names: Iterable[str]) -> list[int]:
         """The numbers of the persons with these names, ids or addresses (in any case)."""
