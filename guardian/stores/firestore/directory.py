@@ -96,8 +96,8 @@ class Directory:
         return {number: cache.names[number] for number in ids if number in cache.names}
 
     def _from_lists(self, cache: _Cache, ids: Sequence[int]) -> dict[int, str]:
-        """What lists say of these ids. Lists are read where they are fewer than the ids: one more document is read for who
-        is in none yet."""
+        """What lists say of these ids. Lists are read where they are fewer than the ids, since who is in none yet is one
+        more document."""
         wanted = np.array(ids, np.int64)
         found = {number: name for each in cache.lists.values() for number, name in each.among(wanted).items()}
         unread = cache.unread()
