@@ -36,7 +36,7 @@ DAEMON_READS, TICK_READS = 31, 20
 """What a minute of a daemon beside its lease, and a call of a scheduler outside, read beside the new slices."""
 FIRST_READS = 90
 """What the first call of a new process reads, with the 70 days before that rules are judged on."""
-REPORTS_READ = 55, 125, 78, 78
+REPORTS_READ = 46, 112, 62, 62
 """What a report of 2 and of 24 hours, of a week from Monday 09:00, and of 30 days read, in a process that knows nothing
 from before: with the periods that they are compared with, who came and went, and the names that they show."""
 REPORT_READS, WEEK_READS = REPORTS_READ[0], REPORTS_READ[2]
