@@ -168,7 +168,7 @@ async def test_a_hundred_people_who_were_erased_cost_a_report_no_document_each(a
 
 async def test_lists_that_are_too_long_to_be_written_at_once_are_deleted_by_an_erasure(address, monkeypatch):
     monkeypatch.setattr(name_lists, "MOST_BYTES", 3_000)
-    monkeypatch.setattr(unlinking, "COMMIT_BYTES", 7_000)
+    monkeypatch.setattr(unlinking, "COMMIT_BYTES", 3_000)
     aliases = Aliases.of([(person(n), person(n % 40)) for n in range(40, MANY)])
     repository = await filled(address, book=book(aliases))
     lists = len(listed(address))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from guardian.core.unlinked import first_name, unlinked_name
+from guardian.core.unlinked import first_name, is_unlinked, unlinked_name
 from guardian.stores.firestore import name_lists, unlinking
 from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
 from guardian.stores.firestore.name_lists import Index, NameList
@@ -34,7 +34,7 @@ _TRIES = 20
 
 def person_of(aliases: Aliases, name: str) -> str:
     """The person behind a recorded name."""
-    return first_name(name) if name.startswith("erased-") else aliases.person(name)
+    return first_name(name) if is_unlinked(name) else aliases.person(name)
 
 
 class _Cache:
@@ -96,10 +96,10 @@ class Directory:
         return {number: cache.names[number] for number in ids if number in cache.names}
 
     def _from_lists(self, cache: _Cache, ids: Sequence[int]) -> dict[int, str]:
-        """What lists say of these ids. Lists are read where they are fewer than the ids, since who is in none yet is one
-        more document."""
+        """What lists say of these ids. Lists are read where they are fewer than the ids, since who is in none yet
+        costs one more document."""
         wanted = np.array(ids, np.int64)
-        found = {number: name for each in cache.lists.values() for number, name in each.among(wanted).items()}
+        found = {number: name for each in list(cache.lists.values()) for number, name in each.among(wanted).items()}
         unread = cache.unread()
         if 0 < len(unread) < len(ids) - len(found):
             new = name_lists.read_lists(self._documents, cache.index, unread)
@@ -114,8 +114,9 @@ class Directory:
         for _ in range(_TRIES if self._unlisted else 0):
             cache = self._refreshed()
             cache.lists |= name_lists.read_lists(self._documents, cache.index, cache.unread())
-            self._unlisted -= {number for each in cache.lists.values() for number in each.ids.tolist()}
+            self._unlisted -= {number for each in list(cache.lists.values()) for number in each.ids.tolist()}
             names = {} if cache.index.tokens else self._first(cache)
+            self._unlisted |= names.keys()
             some = sorted(self._unlisted - names.keys())[:_MOST_LISTED]
             if self._listed(cache, names | self._recorded(cache, some)):
                 self._unlisted -= {*some, *names}
@@ -148,7 +149,7 @@ class Directory:
                 return False
             left = left[many:]
             cache.lists[place] = made
-            if left and self._refreshed() is not cache:
+            if left and (self._refreshed() is not cache or cache.index.tokens != tokens):
                 return False
         return True
 

@@ -141,11 +141,12 @@ class Documents:
         return self.ask(work)
 
     def commit(self, changes: Iterable[Change]) -> bool:
-        """Make these changes atomically. False if a precondition does not hold; then nothing is changed."""
+        """Make these changes atomically. False if a precondition does not hold, or somebody writes the same at this
+        moment; then nothing is changed."""
         made = list(changes)
 
         def work(client: Any) -> bool:
-            from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound
+            from google.api_core.exceptions import Aborted, AlreadyExists, FailedPrecondition, NotFound
 
             batch = client.batch()
             for change in made:
@@ -162,7 +163,7 @@ class Documents:
                     batch.set(document, dict(change.fields))
             try:
                 batch.commit(retry=None, timeout=SECONDS)
-            except (AlreadyExists, FailedPrecondition, NotFound) as error:
+            except (Aborted, AlreadyExists, FailedPrecondition, NotFound) as error:
                 if any(change.version is not None for change in made) and "index" not in str(error):
                     return False
                 raise

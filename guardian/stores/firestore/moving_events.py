@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from guardian.core.storage import StorageError
 from guardian.core.time import micros, utc_now
 from guardian.core.totals import renumbered
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.firestore import seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, Seal
 from guardian.stores.firestore.directory import Directory
@@ -24,7 +26,7 @@ from guardian.stores.firestore.moving_imports import note_imported, stretch_of
 from guardian.stores.firestore.progress import as_table, read_progress, slices_between
 from guardian.stores.firestore.sealing import seal
 from guardian.stores.firestore.slices import EMPTY
-from guardian.stores.firestore.unlinking import doubt, remove
+from guardian.stores.firestore.unlinking import doubted, remove
 from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded
 from tracker.event import ANONYMOUS, Event
 from tracker.firestore.address import Address
@@ -62,7 +64,7 @@ class FirestoreMovingEvents:
             purged=max(known.purged, facts.purged),
             counts=None if known.counts else known.counts,
         )
-        self._documents.commit([after.change()])
+        self._at_once([after.change()])
 
     def bucket_starts(self) -> list[int]:
         """See Moving."""
@@ -108,7 +110,7 @@ class FirestoreMovingEvents:
             missing |= {(span, start // span * span) for start in starts} - made
         progress = read_progress(self._documents)
         if missing - progress.unjoined:
-            self._documents.commit([replace(progress, unjoined=progress.unjoined | missing).change()])
+            self._at_once([replace(progress, unjoined=progress.unjoined | missing).change()])
         seal(self._documents, facts.purged_us)
 
     def stretches(self) -> dict[int, int]:
@@ -177,7 +179,7 @@ class FirestoreMovingEvents:
             # No late slice will mark these as stale.
             self._commit(seals.gone(span, start) for start in emptied for span in (MINUTES5, HOUR, DAY))
             after = replace(read_progress(self._documents), counts=None)
-            self._documents.commit([after.with_stale(emptied, (HOUR, DAY)).change()])
+            self._at_once([after.with_stale(emptied, (HOUR, DAY)).change()])
         if looks:
             there = self._documents.names(SLICES, _stem(min(stretches)), _stem(max(stretches) + STRETCH_US))
             old = [name for name in there if name not in kept and int(name.split("-")[1]) in stretches]
@@ -198,19 +200,25 @@ class FirestoreMovingEvents:
             if name not in self._ids:
                 fields = {"id": new_id(), "name": name, "seen": seen}
                 made[name] = Change(PEOPLE, self._document_of(name), fields, NEW)
-        self._commit(made.values())
-        if any(name.startswith("erased-") for name in made):
-            doubt(self._documents)
+        for some in in_commits([change] for change in made.values()):
+            erased = any(is_unlinked(str((change.fields or {})["name"])) for change in some)
+            self._at_once([*some, *([doubted()] if erased else [])])
         self._ids |= {name: change.fields["id"] for name, change in made.items() if change.fields}
         return self._ids
 
     def _document_of(self, name: str) -> str:
-        return name if name.startswith("erased-") else tombstone(name, self._key).hex()
+        return name if is_unlinked(name) else tombstone(name, self._key).hex()
 
     def _forget_people(self, names: Sequence[str]) -> None:
-        self._person_ids([])
-        remove(self._documents, self._documents.get_all(PEOPLE, [self._document_of(name) for name in names]))
+        gone = set(names)
+        remove(self._documents, [each for each in self._directory.everyone() if each.fields["name"] in gone])
         self._ids = None
+
+    def _at_once(self, changes: Sequence[Change]) -> None:
+        """Write these documents in one commit. Raises StorageError if somebody else has written them meanwhile."""
+        if not self._documents.commit(changes):
+            self._ids = None  # read anew by the next attempt
+            raise StorageError(f"others write into {self._documents.address} during the move: stop them and move again")
 
     def _commit(self, changes: Iterable[Change]) -> None:
         """Write these documents, split into commits by number and size."""

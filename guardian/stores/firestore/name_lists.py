@@ -26,9 +26,12 @@ from tracker.firestore.expiry import META
 NAMES, ERASED = "guardian_names", "erased"
 MOST_BYTES = 800_000
 """A list grows up to so many bytes before they are compressed: some 24,000 addresses."""
+MOST_GROUPED = 50_000
+"""Of so many ids at most the index says whose they were, since a document holds 1 MiB; where there are more, people's
+own documents say it."""
 _TOKEN, _GROUP = struct.Struct("<q"), struct.Struct("<qQ")
 _STEM = "erased-"
-_DAMAGED = (zlib.error, ValueError, LookupError, TypeError, AttributeError)
+_DAMAGED = (zlib.error, struct.error, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Index(NamedTuple):
@@ -42,11 +45,10 @@ class Index(NamedTuple):
 
     def change(self) -> Change:
         """The change that writes it, unless somebody else has written it since."""
-        groups = b"".join(
-            _GROUP.pack(number, int(stem[len(_STEM) :], 16)) for number, stem in sorted((self.groups or {}).items())
-        )
+        known = self.groups if self.groups is None or len(self.groups) <= MOST_GROUPED else None
+        groups = (_GROUP.pack(number, int(stem[len(_STEM) :], 16)) for number, stem in sorted((known or {}).items()))
         lists = b"".join(map(_TOKEN.pack, self.tokens))
-        fields = {"epoch": self.epoch, "lists": lists, "groups": None if self.groups is None else groups}
+        fields = {"epoch": self.epoch, "lists": lists, "groups": None if known is None else b"".join(groups)}
         return Change(META, ERASED, fields, self.version)
 
 
@@ -78,6 +80,10 @@ class NameList(NamedTuple):
         """Its bytes before they were compressed."""
         return self.ids.nbytes + len(zlib.decompress(self.body))
 
+    def sent(self) -> int:
+        """Its bytes as they are written."""
+        return self.ids.nbytes + len(self.body)
+
     def change(self, place: int) -> Change:
         """The change that writes it at this place."""
         fields = {"token": self.token, "ids": self.ids.astype("<i8").tobytes(), "names": self.body}
@@ -85,15 +91,18 @@ class NameList(NamedTuple):
 
 
 def read_index(documents: Documents) -> Index:
-    """The index as it is now."""
+    """The index as it is now. One that is damaged says nothing of lists and groups."""
     found = documents.get(META, ERASED)
     if found is None:
         return Index()
     fields = found.fields
-    tokens = tuple(token for (token,) in _TOKEN.iter_unpack(fields.get("lists", b"")))
-    packed = fields.get("groups")
-    groups = None if packed is None else {n: f"{_STEM}{stem:016x}" for n, stem in _GROUP.iter_unpack(packed)}
-    return Index(fields["epoch"], tokens, groups, found.version)
+    epoch, packed = fields.get("epoch"), fields.get("groups")
+    try:
+        tokens = tuple(token for (token,) in _TOKEN.iter_unpack(fields.get("lists", b"")))
+        groups = None if packed is None else {n: f"{_STEM}{stem:016x}" for n, stem in _GROUP.iter_unpack(packed)}
+    except _DAMAGED:
+        return Index(epoch, version=found.version)
+    return Index(epoch, tokens, groups, found.version)
 
 
 def read_lists(documents: Documents, index: Index, places: Sequence[int]) -> dict[int, NameList]:

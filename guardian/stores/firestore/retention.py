@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.firestore import counting, packs, seals
 from guardian.stores.firestore.buckets import DAY, HOUR, MINUTES5, SPANS, Seal, Sighting
 from guardian.stores.firestore.clients import purge_clients
@@ -14,7 +15,7 @@ from guardian.stores.firestore.documents import Change, Documents, Found
 from guardian.stores.firestore.progress import Progress, read_progress, slices_between
 from guardian.stores.firestore.sealing import GRACE_US, seal
 from guardian.stores.firestore.slices import AT, EMPTY, bare, packed, unpacked, wordy
-from guardian.stores.firestore.unlinking import unlink
+from guardian.stores.firestore.unlinking import tidy, unlink
 from tracker.firestore.sink import NOTES, RECORDERS, SLICES
 from tracker.firestore.slices import NOBODY
 
@@ -44,6 +45,7 @@ def purge(documents: Documents, people: Directory, events_before_us: int, summar
         documents.delete(collection, [each.name for each in documents.query(collection, ("seen_us", "<", before))])
     purge_clients(documents, before)
     _forget_summaries(documents, people, min(summaries_before_us, before) // DAY * DAY)
+    tidy(documents)
     return _take_unsaid(documents)
 
 
@@ -69,7 +71,7 @@ def _forget_summaries(documents: Documents, people: Directory, before: int) -> N
         return  # the next purge goes on
     gone = {number for each in leaving for number in each.people.tolist()} - {NOBODY}
     gone -= _spoken_of(documents, progress, before)
-    found = [each for each in people.documents_with(gone) if not each.fields["name"].startswith("erased-")]
+    found = [each for each in people.documents_with(gone) if not is_unlinked(each.fields["name"])]
     # Before the summaries, which say who is leaving: a purge that is killed goes on with the same people.
     unlink(documents, [[each] for each in found])
     for span in SPANS:
