@@ -28,7 +28,7 @@ def failed(minutes, user="ada@example.com", feature="chat"):
 
 
 def noted(path, span=DAY):
-    sql = "SELECT start_us FROM guardian_summary_part WHERE part = 5 AND span_us = ? ORDER BY 1"
+    sql = "SELECT start_us FROM guardian_summary_part WHERE part = 5 AND span_us = ? AND requests > 0 ORDER BY 1"
     with closing(sqlite3.connect(path)) as db:
         return [start for (start,) in db.execute(sql, (span,))]
 
@@ -165,6 +165,26 @@ async def test_the_text_of_an_error_that_is_deleted_is_gone_from_its_hour_too(tm
         assert [e.failure for e in found["ada@example.com"]][:2] == [
             Failure("HTTP 404", "HTTP 404"), Failure("KeyError", "KeyError")
         ]  # fmt: skip
+        await repository.seal(now)
+    await repository.close()
+
+
+async def test_a_text_that_an_older_version_deleted_is_not_told_from_its_hour(tmp_path):
+    repository, now = await open_at(tmp_path), START + timedelta(hours=9)
+    told = [failed(minute)._replace(failure=Failure("KeyError", "a text", "app.py:3 load")) for minute in (70, 130)]
+    await repository.write(told)
+    await repository.seal(now)
+    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
+        db.execute("UPDATE guardian_failure SET id = id + 7, message = 'KeyError', location = ''")
+        db.execute("UPDATE guardian_request SET failure = failure + 7")
+        db.execute(
+            "DELETE FROM guardian_summary_part WHERE part = 5 AND start_us = ?", (day(0),)
+        )  # as it did for a day
+    await repository.write([failed(500, "bob@example.com")])
+    for _ in range(2):
+        assert noted(tmp_path / "guardian.db", HOUR) == [hour(1), hour(2)]
+        found = await failures_in(repository, START, now)
+        assert {e.failure for e in found["ada@example.com"]} == {Failure("KeyError", "KeyError")}
         await repository.seal(now)
     await repository.close()
 

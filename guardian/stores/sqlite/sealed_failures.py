@@ -3,6 +3,9 @@ the sealed hours of the latest days, for windows that begin or end inside a day.
 
 The index of failed requests has no routes and is read row by row; for a month, that took most of a report's time. These
 columns mirror stored single events, and are deleted when the events are purged.
+
+An older version that deletes the texts of errors deletes only what begins with their day: so the hours of a day count
+as long as there is a row for its first one, which has no columns (`_UNUSED`) where nothing is sealed then.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from guardian.core import codec
 from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, HOUR, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.decoded import decoded
-from guardian.stores.sqlite.seals import FAILED
+from guardian.stores.sqlite.seals import FAILED, WHERE
 from tracker.sqlite.connection import undo
 from tracker.sqlite.keys import SEQUENCE_BITS
 
@@ -26,11 +29,18 @@ _ROWS = f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND f
 _SEALED = f"""
     guardian_summary_part s LEFT JOIN guardian_summary_part f
         ON f.part = {FAILED} AND f.span_us = s.span_us AND f.start_us = s.start_us AND f.requests = s.requests
+        AND (f.span_us = {DAY} OR EXISTS (SELECT 1 FROM guardian_summary_part d WHERE d.part = {FAILED}
+            AND d.span_us = f.span_us AND d.start_us = f.start_us - f.start_us % {DAY}))
     WHERE s.part = {Part.STATUSES} AND s.span_us = ? AND s.start_us >= ?
 """
 _MISSING = f"SELECT s.start_us FROM {_SEALED} AND f.part IS NULL"
 _NOTED = f"SELECT f.start_us, f.body FROM {_SEALED} AND s.start_us < ? AND f.part IS NOT NULL ORDER BY s.start_us"
 _NEWEST = "SELECT max(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
+_DAYS = f"SELECT DISTINCT start_us - start_us % {DAY} FROM guardian_summary_part WHERE {WHERE}"
+_FIRST = f"SELECT start_us FROM guardian_summary_part WHERE {WHERE} AND start_us % {DAY} = 0"
+_EVER = 2**62
+_UNUSED = -1
+"""As the number of requests of a row: no summary has it."""
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 _HOURS_KEPT = 2 * DAY
 """How long before the day of the newest hour the columns of hours are kept."""
@@ -50,6 +60,8 @@ def note(db: sqlite3.Connection, *, changed: bool) -> int:
     for span, since in ((DAY, purged), (HOUR, max(purged, hours))):
         newest = _newest(db, Part.STATUSES, span)
         if newest >= since and (changed or deleted or newest != _newest(db, FAILED, span)):
+            if span == HOUR:
+                _begin_days(db, since)
             missing = db.execute(_MISSING, (span, since)).fetchall()
             for (start,) in missing:
                 _note(db, span, start)
@@ -65,6 +77,29 @@ def _newest(db: sqlite3.Connection, part: int, span_us: int) -> int:
     return -1 if newest is None else int(newest)
 
 
+def _begin_days(db: sqlite3.Connection, since_us: int) -> None:
+    """Let the hours from this moment on count; those of a day that do not count now are deleted first."""
+    hours = HOUR, since_us // DAY * DAY, _EVER
+    days = {*db.execute(_DAYS, (Part.STATUSES, *hours))} - {*db.execute(_FIRST, (FAILED, *hours))}
+    if not days:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for (day,) in days:
+            db.execute(f"DELETE FROM guardian_summary_part WHERE {WHERE}", (FAILED, HOUR, day, day + DAY))
+            _put(db, HOUR, day, _UNUSED, b"")
+        db.execute("COMMIT")
+    except BaseException:
+        undo(db)
+        raise
+
+
+def _put(db: sqlite3.Connection, span_us: int, start_us: int, requests: int, body: bytes) -> None:
+    columns = "part, span_us, start_us, requests, body"
+    values = (FAILED, span_us, start_us, requests, body)
+    db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+
+
 def _note(db: sqlite3.Connection, span_us: int, start_us: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -75,9 +110,7 @@ def _note(db: sqlite3.Connection, span_us: int, start_us: int) -> None:
             rows = db.execute(_ROWS, ids(start_us, end_us)).fetchall()
             keys, *others = np.array(rows, np.int64).reshape(-1, 7).T
             body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, *others))
-            columns = "part, span_us, start_us, requests, body"
-            values = (FAILED, span_us, start_us, row[0], body)
-            db.execute(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+            _put(db, span_us, start_us, row[0], body)
         db.execute("COMMIT")
     except BaseException:
         undo(db)

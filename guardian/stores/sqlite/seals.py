@@ -33,13 +33,14 @@ _MIGRATIONS: Sequence[Migration] = (
     ),
 )
 FAILED = 5
-"""A part besides those of `Part`, only for days: the failed requests (see `guardian.stores.sqlite.sealed_failures`)."""
+"""A part besides those of `Part`, for days and the latest hours: the failed requests (see `sealed_failures`)."""
 log = logging.getLogger("guardian.stores")
 
 _OLD = 500
 """How many summaries of the previous layout are converted in one transaction."""
 _PARTS, _STORED = (f"({', '.join(str(int(part)) for part in some)})" for some in (Part, (*Part, FAILED)))
-_WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
+WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
+"""The rows of a part and a length that begin in [start, end)."""
 _IN = """
     FROM json_each(?) j CROSS JOIN guardian_summary_part s
         ON s.part = {part} AND s.span_us = json_extract(j.value, '$[0]') AND s.start_us >= json_extract(j.value, '$[1]')
@@ -64,7 +65,7 @@ def prepare(db: sqlite3.Connection) -> None:
 
 def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[int]:
     """The starts of the buckets of this length in [start, end) that have events, ascending."""
-    sql = f"SELECT start_us FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
+    sql = f"SELECT start_us FROM guardian_summary_part WHERE {WHERE} ORDER BY start_us"
     return [start for (start,) in db.execute(sql, (Part.STATUSES, span_us, start_us, end_us))]
 
 
@@ -103,7 +104,7 @@ def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: 
     """These columns of a part for the buckets of this length in [start, end) that have events, in order. Raises
     ValueError or zlib.error if one is damaged.
     """
-    sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {_WHERE} ORDER BY start_us"
+    sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {WHERE} ORDER BY start_us"
     rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
     return _run([((part, span_us, start), body) for start, body in rows], wanted)
 
@@ -184,7 +185,7 @@ def copy(db: sqlite3.Connection, inner_us: int, at_us: int, span_us: int, start_
 
 def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> int:
     """The number of requests in the buckets of this length that begin in [start, end)."""
-    sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {_WHERE}"
+    sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {WHERE}"
     number: int = db.execute(sql, (Part.STATUSES, span_us, start_us, end_us)).fetchone()[0]
     return number
 
