@@ -176,8 +176,8 @@ def _same(people: People, rows: Iterable[tuple[int, str]]) -> tuple[dict[int, in
 def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> dict[int, str]:
     """The names of the persons with these numbers, and maybe of others."""
     if len(numbers) <= _FEW:
-        known = people.known.of(db, numbers)
-        return people.names((number, known[number]) for number in numbers if number in known)
+        kept = people.known.of(db, numbers)
+        return people.names((number, kept[number]) for number in numbers if number in kept)
     known, emails = map(json.loads, db.execute(_EVERYBODY).fetchone())
     if people.spelled or people.aliases.addresses:
         return people.names(zip(known, emails, strict=True))

@@ -23,10 +23,14 @@ def pauses(monkeypatch):
     return found
 
 
-def pacing(waiting):
+def holding(waiting):
     buffer = Buffer(100)
     buffer.events.extend(event(T + n) for n in range(waiting))
-    return Pacing(buffer, SQLITE_PACE)
+    return buffer
+
+
+def pacing(waiting):
+    return Pacing(holding(waiting), SQLITE_PACE)
 
 
 def test_requests_have_a_moment_between_two_parts_of_a_batch(pauses):
@@ -64,9 +68,9 @@ def test_a_batch_is_stored_in_parts_unless_events_come_faster_than_they_are_stor
 
 
 def test_there_is_no_pause_where_the_store_cannot_be_used(pauses):
-    unusable = pacing(waiting=0)
-    unusable._buffer.room = 0
-    unusable.give_way()
+    unusable = holding(waiting=0)
+    unusable.room = 0
+    Pacing(unusable, SQLITE_PACE).give_way()
     assert pauses == []
 
 
@@ -86,10 +90,10 @@ def test_there_is_no_pause_before_a_deadline(pauses):
 
 
 def test_there_is_no_pause_while_somebody_waits_for_what_is_stored(pauses):
-    awaited = pacing(waiting=1)
-    with awaited._buffer.lock:
-        awaited._buffer.await_all()
-    awaited.give_way()
+    awaited = holding(waiting=1)
+    with awaited.lock:
+        awaited.await_all()
+    Pacing(awaited, SQLITE_PACE).give_way()
     assert pauses == []
 
 
