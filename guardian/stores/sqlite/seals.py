@@ -70,18 +70,22 @@ def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> 
 
 
 def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:
-    """The same for each of these ranges, by one query."""
+    """The same for each of these ranges, each in order, by one query."""
     found = [list[int]() for _ in ranges]
     for place, start in db.execute(_STARTS_IN, (json.dumps(ranges),)):
         found[place].append(start)
+    for some in found:
+        some.sort()  # which ORDER BY would do for all ranges together, though they mostly come in order
     return found
 
 
 def bodies_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range]) -> list[list[tuple[Key, bytes]]]:
-    """What is stored of a part for the buckets of each of these ranges, for `Decoded.joined`, by one query."""
+    """What is stored of a part for the buckets of each range, in order and by one query, for `Decoded.joined`."""
     found = [list[tuple[Key, bytes]]() for _ in ranges]
     for place, start, body in db.execute(_BODIES_IN, (json.dumps(ranges), part)):
         found[place].append(((part, ranges[place][0], start), body))
+    for some in found:
+        some.sort()  # see starts_in
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guardian.core.totals import Part
 from guardian.stores.sqlite import sealing, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
 from guardian.stores.sqlite.totals import read_raw
@@ -147,4 +148,18 @@ def test_an_hour_whose_beginning_was_purged_has_no_summary_of_what_is_left():
     db.execute("INSERT INTO guardian_meta VALUES ('purged_until_us', ?)", (hour + 2 * MINUTES5,))
     sealing.seal(db, hour + HOUR + MINUTES5)
     assert seals.starts(db, MINUTES5, hour, hour + HOUR) == [hour + n * MINUTES5 for n in range(2, 12)]
+    db.close()
+
+
+def test_buckets_of_several_ranges_come_in_their_order_whatever_order_sqlite_takes():
+    day = START // DAY * DAY
+    db = stored([event(day + n * MINUTES5, path="/r", feature="f") for n in range(30)])
+    seals.prepare(db)
+    sealing.seal(db, day + 2 * DAY)
+    db.execute("PRAGMA reverse_unordered_selects = ON")
+    ranges = [(MINUTES5, day, day + HOUR), (HOUR, day, day + DAY)]
+    expected = [list(range(day, day + HOUR, MINUTES5)), [day, day + HOUR, day + 2 * HOUR]]
+    assert seals.starts_in(db, ranges) == expected
+    bodies = seals.bodies_in(db, Part.STATUSES, ranges)
+    assert [[start for (_, _, start), _ in some] for some in bodies] == expected
     db.close()
