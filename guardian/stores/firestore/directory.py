@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from guardian.core.unlinked import first_name, is_unlinked, unlinked_name
+from guardian.core.unlinked import first_name, unlinked_name
 from guardian.stores.firestore import name_lists, unlinking
 from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
 from guardian.stores.firestore.name_lists import Index, NameList
@@ -34,7 +34,7 @@ _TRIES = 20
 
 def person_of(aliases: Aliases, name: str) -> str:
     """The person behind a recorded name."""
-    return first_name(name) if is_unlinked(name) else aliases.person(name)
+    return first_name(name) if name.startswith("erased-") else aliases.person(name)
 
 
 class _Cache:
