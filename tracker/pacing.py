@@ -65,14 +65,16 @@ class Pacing:
             if pace.prompt and (woken or len(events) == waiting):
                 return
 
-    def give_way(self) -> None:
-        """Between two parts of a batch: let the host's requests go first for a moment, unless there is hurry.
+    def give_way(self) -> bool:
+        """Between two parts of a batch: let the host's requests go first for a moment, unless there is hurry. Whether
+        there was time for that.
 
         The interpreter lets one thread run at a time, so a thread that works without a pause holds up requests for the
         whole of its batch: at full load their 99th percentile was two thirds higher.
         """
-        if self.calm():
+        if calm := self.calm():
             time.sleep(_MOMENT_SECONDS)
+        return calm
 
     def calm(self) -> bool:
         """Whether there is time to let others go first: no hurry, and less than half of the buffer waits."""

@@ -55,11 +55,12 @@ class Sink(Protocol):
         *,
         heartbeat: Beat | None = None,
         notes: Iterable[tuple[str, str, int]] = (),
-        between: Callable[[], None] | None = None,
+        between: Callable[[], bool] | None = None,
     ) -> int:
         """Take a batch, all or nothing, and return how many of it are stored: an event that cannot be stored costs only
         itself. The heartbeat, and `notes` of kind, detail and count, are stored with it. Between two parts of the work
-        `between` is called, so that other threads can have the interpreter; None: nobody is to wait for them.
+        `between` is called, so that other threads can have the interpreter. Where it answers False, or is None, the
+        rest is done at once.
 
         Raises Unavailable and Unusable; nothing of the batch is stored then.
         """

@@ -75,7 +75,7 @@ class FirestoreSink:
         *,
         heartbeat: Beat | None = None,
         notes: Iterable[tuple[str, str, int]] = (),
-        between: Callable[[], None] | None = None,
+        between: Callable[[], bool] | None = None,
     ) -> int:
         """See Sink. After a failed call, `events` begins with the events of that call."""
         waiting = self._waiting

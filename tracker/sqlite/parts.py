@@ -12,13 +12,13 @@ power of two go in with one statement."""
 T = TypeVar("T")
 
 
-def parts(items: Sequence[T], size: int, between: Callable[[], None] | None) -> Iterator[Sequence[T]]:
-    """The items in parts of at most this size, and `between` called between two parts; without it, all at once. At
-    least one part comes, which may be empty."""
-    if between is None or len(items) <= size:
-        yield items
-        return
-    for first in range(0, len(items), size):
-        if first:
-            between()
+def parts(items: Sequence[T], size: int, between: Callable[[], bool] | None) -> Iterator[Sequence[T]]:
+    """The items in parts of at most this size, with `between` called between two parts. Where it answers False, and
+    where there is none, all that is left comes at once. At least one part comes, which may be empty."""
+    first = 0
+    while between is not None and len(items) - first > size:
         yield items[first : first + size]
+        first += size
+        if not between():
+            break
+    yield items[first:]

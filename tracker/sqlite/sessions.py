@@ -30,7 +30,7 @@ _SESSION = "guardian_session (id, user, start_us, end_us)"
 _NEW = -1  # in place of the id of a session that is not stored yet
 
 
-def extend_sessions(db: sqlite3.Connection, activity: Activity, between: Callable[[], None] | None = None) -> None:
+def extend_sessions(db: sqlite3.Connection, activity: Activity, between: Callable[[], bool] | None = None) -> None:
     """Extend the sessions that the activity touches, open new ones, and join those that a late event makes one.
     `between` is called between two parts of the work, see `parts`."""
     # In their order, so that neighbours in the index are read and written one after the other: with many users that

@@ -34,7 +34,7 @@ class SqliteSink:
         *,
         heartbeat: Beat | None = None,
         notes: Iterable[tuple[str, str, int]] = (),
-        between: Callable[[], None] | None = None,
+        between: Callable[[], bool] | None = None,
     ) -> int:
         """See Sink."""
         with self._translated():

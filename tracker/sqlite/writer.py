@@ -101,13 +101,13 @@ class Writer:
         notes: Iterable[tuple[str, str, int]] = (),
         source: int | None = None,
         along: Callable[[sqlite3.Connection], None] | None = None,
-        between: Callable[[], None] | None = None,
+        between: Callable[[], bool] | None = None,
     ) -> int:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
 
         `source` is the number of a row of guardian_source, None for that of `made_by`; `along` writes more in the
-        same transaction. `between` is called between two parts of the work, each of some tenths of a millisecond; None:
-        all is done at once, which takes less.
+        same transaction. `between` is called between two parts of the work, each of some tenths of a millisecond. Where
+        it answers False, or is None, the rest is done at once, which takes less.
 
         `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
         is written along, with the recorder's `notes`: kind, detail, count. Raises sqlite3.Error where the

@@ -34,12 +34,12 @@ def pacing(waiting):
 
 
 def test_requests_have_a_moment_between_two_parts_of_a_batch(pauses):
-    pacing(waiting=49).give_way()
+    assert pacing(waiting=49).give_way()
     assert pauses == [0.002]
 
 
 def test_there_is_no_pause_where_events_come_faster_than_they_are_stored(pauses):
-    pacing(waiting=50).give_way()
+    assert not pacing(waiting=50).give_way()
     assert pauses == []
 
 

@@ -1,5 +1,6 @@
 """Events into SQLite: numbers, sessions, late events, and what an event may not do to its batch."""
 
+import itertools
 import os
 import sqlite3
 from enum import IntEnum
@@ -298,7 +299,8 @@ def everything(db):
 )
 def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
     stored, pauses = [], []
-    for between in (None, lambda: pauses.append(1)):
+    hurry = itertools.cycle([True, True, False])
+    for between in (None, lambda: pauses.append(1) or True, lambda: next(hurry)):
         db = connect(":memory:")
         prepare(db)
         db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (T + 20 * MINUTE,))
@@ -309,16 +311,24 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
             number = Writer(db).write(found, heartbeat=lambda *counts, beat=beat: beat, between=between)
         stored.append((number, everything(db)))
         db.close()
-    assert stored[0] == stored[1]
+    assert stored[0] == stored[1] == stored[2]
     assert len(pauses) >= max(0, (len(found) - 1) // size)
 
 
 def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts_of_128(writer):
     pauses = []
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(300)], between=lambda: pauses.append(1))
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(300)], between=lambda: pauses.append(1) or True)
     assert len(pauses) == 2 + 2
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(128)], between=lambda: pauses.append(1))
+    writer.write([event(T + n, f"u{n}@example.com") for n in range(128)], between=lambda: pauses.append(1) or True)
     assert len(pauses) == 4
+
+
+def test_what_is_left_of_a_batch_is_done_at_once_as_soon_as_there_is_hurry(writer):
+    asked = []
+    writer.write(
+        [event(T + n, "ada@example.com") for n in range(1_000)], between=lambda: asked.append(1) or len(asked) < 2
+    )
+    assert len(asked) == 2
 
 
 def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_again(writer):
@@ -330,7 +340,7 @@ def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_ag
     with pytest.raises(sqlite3.OperationalError):
         writer.write(found, between=fails)
     assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(0,)]
-    assert writer.write(found, between=lambda: None) == 250
+    assert writer.write(found, between=lambda: True) == 250
     assert sessions(writer.db) == sessions_of(found)
 
 
