@@ -16,6 +16,7 @@ from guardian.stores.firestore.name_lists import NAMES, read_all, read_index
 from guardian.stores.people.aliases import Aliases
 from tests.support.events import event as made
 from tests.support.firestore import address_in
+from tests.support.firestore_erasing import erased_as_before_lists
 from tests.support.firestore_packs import BEGIN
 from tracker.event import Client
 from tracker.firestore.expiry import META
@@ -185,12 +186,7 @@ async def test_whom_an_older_version_erased_is_in_no_list_once_something_is_seal
     monkeypatch.setattr(name_lists, "MOST_BYTES", most)
     repository = await filled(address)
     [bob] = [each for each in repository.documents.query(PEOPLE) if each.fields["name"] == person(3)]
-    name = "erased-0123456789abcdef"
-    repository.documents.commit([
-        Change(META, "erased", {"epoch": "older"}),
-        Change(PEOPLE, bob.name, None),
-        Change(PEOPLE, name, {**bob.fields, "name": name}),
-    ])  # fmt: skip
+    name = erased_as_before_lists(repository.documents, bob)
     people, _ = await reads_of(address)
     assert name in people and person(3) not in people
     writing.write(repository.documents, [event(END - HOUR / 2, person(n)) for n in range(20) if n != 3])

@@ -19,6 +19,7 @@ from guardian.stores.people.aliases import Aliases
 from tests.integration.test_erasing_firestore import places_of
 from tests.support.events import event as made
 from tests.support.firestore import address_in
+from tests.support.firestore_erasing import erased_as_before_lists
 from tests.support.firestore_packs import BEGIN
 from tracker.firestore.address import parse
 from tracker.firestore.expiry import META
@@ -121,12 +122,7 @@ async def test_two_who_erase_each_other_s_people_at_the_same_time_leave_no_name(
 async def test_whom_an_older_version_erased_is_in_no_document_after_a_cleanup_though_nobody_comes(address):
     repository = await filled(address)
     [bob] = found_of(repository.documents, BOB)
-    name = "erased-0123456789abcdef"
-    repository.documents.commit([
-        Change(META, "erased", {"epoch": "older"}),
-        Change(PEOPLE, bob.name, None),
-        Change(PEOPLE, name, {**bob.fields, "name": name}),
-    ])  # fmt: skip
+    erased_as_before_lists(repository.documents, bob)
     anew = FirestoreRepository(address)
     await anew.seal(END + timedelta(hours=5))
     await anew.purge(events_before=BEGIN - timedelta(days=9), summaries_before=BEGIN - timedelta(days=9))

@@ -111,7 +111,9 @@ class Directory:
         """Put the names of these ids into lists, as far as they are in none. Whoever seals does so with those whom the
         new hours and days have."""
         self._unlisted |= set(ids) - {NOBODY}
-        for _ in range(_TRIES if self._unlisted else 0):
+        if not self._unlisted:
+            return
+        for _ in range(_TRIES):
             cache = self._refreshed()
             cache.lists |= name_lists.read_lists(self._documents, cache.index, cache.unread())
             self._unlisted -= {number for each in list(cache.lists.values()) for number in each.ids.tolist()}

@@ -68,25 +68,26 @@ def test_no_more_names_are_kept_than_may_be(db, monkeypatch):
     assert dict(known.of(db, [2, 3])) == {2: "bob@example.com", 3: "eve@example.com"}
 
 
-def test_a_backup_that_is_copied_over_the_file_does_not_get_names_of_later_users(db, tmp_path):
+def kept_over_a_backup(db, folder):
+    """Names with that of a user, number 3, who came after the backup that the database is now."""
     kept = KeptNames()
-    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+    with closing(sqlite3.connect(folder / "backup.db")) as backup:
         db.backup(backup)
         add(db, "eve@example.com")
         named(db, kept, 3)
         backup.backup(db)
+    return kept
+
+
+def test_a_backup_that_is_copied_over_the_file_does_not_get_names_of_later_users(db, tmp_path):
+    kept = kept_over_a_backup(db, tmp_path)
     assert named(db, kept, 1, 3) == {1: "ada@example.com"}
     add(db, "zoe@example.com")
     assert named(db, kept, 3) == {3: "zoe@example.com"}
 
 
 def test_a_backup_that_is_copied_over_the_file_and_gets_users_of_its_own_is_read_anew(db, tmp_path):
-    kept = KeptNames()
-    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
-        db.backup(backup)
-        add(db, "eve@example.com")
-        named(db, kept, 3)
-        backup.backup(db)
+    kept = kept_over_a_backup(db, tmp_path)
     add(db, "zoe@example.com", "max@example.com")
     assert named(db, kept, 3) == {3: "zoe@example.com"}
 
