@@ -1,13 +1,13 @@
 """How long a report takes, and how long DuckDB and polars take for the same numbers of the same events, in one run.
 
-    python bench/beside.py [guardian.db] [--end 2026-03-31T12:03:07+00:00] [--runs 5] [--events 1000000]
+    python bench/beside.py [guardian.db] [--end 2026-03-31T12:03:07+00:00] [--runs 5]
 
-The database is read, and sealed; make a copy. Without one, it is made of events as in bench/report.py. DuckDB gets the
-events as a table of its own, polars as Parquet, both in the order of time. What each works out: requests, errors, time
-and features of every person, outcomes and quantiles of each route, the timeline, the newest 20 errors of each
-person, the totals of the period before, the server errors of eight more, and who went quiet. Compared are requests,
-errors, minutes, features (the most used first) and newest errors of each person, the bars, the period before and the
-eight more, the quiet people, and the quantiles within 1 %: a difference ends the run.
+The database is read, and sealed; make a copy. Without one, one of a million events is made as by bench/past.py.
+DuckDB gets the events as a table of its own, polars as Parquet, both in the order of time. What each works out:
+requests, errors, time and features of every person, outcomes and quantiles of each route, the timeline, the newest 20
+errors of each person, the totals of the period before, the server errors of eight more, and who went quiet. Compared
+are requests, errors, minutes, features (the most used first) and newest errors of each person, the bars, the period
+before and the eight more, the quiet people, and the quantiles within 1 %: a difference ends the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,7 +28,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from bench.report import events
+from bench import past
 from guardian.application.usage import UsageGuardian
 from guardian.core.quiet import LAST_THING, REGULAR_REQUESTS, REGULAR_SPAN, quiet_window
 from guardian.core.report.comparing import earlier_periods
@@ -37,7 +37,6 @@ from guardian.core.time import micros, moment
 from guardian.stores.sqlite.events import SqliteRepository
 from tracker.event import ANONYMOUS, SESSION_GAP_US
 from tracker.sqlite.connection import connect
-from tracker.sqlite.writer import Writer
 
 US = timedelta(microseconds=1)
 COLUMNS = ("us", "user", "route", "status", "duration", "latency")
@@ -214,15 +213,6 @@ def milliseconds(work: Callable[[], Any], runs: int) -> float:
     return statistics.median(times)
 
 
-def make(path: Path, number: int, users: int) -> str:
-    """The path of a new database with so many events."""
-    writer = Writer(path)
-    for batch in events(number, users):
-        writer.write(batch)
-    writer.close()
-    return str(path)
-
-
 async def main(path: str, end: datetime, runs: int, folder: Path) -> None:
     """Prints a row for each window."""
     with closing(connect(path)) as db:
@@ -287,11 +277,11 @@ async def compare(
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("database", nargs="?")
-    options.add_argument("--end", type=datetime.fromisoformat, default=datetime(2026, 3, 31, 12, 3, 7, tzinfo=UTC))
+    options.add_argument("--end", type=datetime.fromisoformat, default=past.NOW)
     options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--events", type=int, default=1_000_000)
-    options.add_argument("--users", type=int, default=5_000)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        database = given.database or make(Path(name) / "guardian.db", given.events, given.users)
-        asyncio.run(main(database, given.end, given.runs, Path(name)))
+        database = Path(given.database or Path(name) / "guardian.db")
+        if not given.database:
+            past.store(database, 1_000_000, 60, 5_000)
+        asyncio.run(main(str(database), given.end, given.runs, Path(name)))
