@@ -1,11 +1,11 @@
 """A past to measure on: makes a database of so many events of so many people, as an app of some size leaves it.
 
-    PYTHONPATH=. python bench/past.py FILE [--events 10000000] [--days 90] [--users 50000]
+    PYTHONPATH=. python bench/past.py FILE [--events 10000000] [--days 90] [--users 50000] [--until ISO]
 
-Events end at 2026-03-31 12:03:07 UTC. A visit is 20 requests, half a minute apart, of four of 60 features; more of
-them come about noon. Few people come often: the number of a visitor is the square of an even chance. Two in a hundred
-requests fail. Prints what storing and sealing them cost, and the bytes of an event by table. The same
-arguments make the same events.
+Events end at 2026-03-31 12:03:07 UTC, where nothing else is said. A visit is 20 requests, half a minute apart, of
+four of 60 features; more of them come about noon. Few people come often: the number of a visitor is the square of an
+even chance. Two in a hundred requests fail. Prints what storing and sealing them cost, and the bytes of an event by
+table. The same arguments make the same events.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ FAILED = (
 )
 
 
-def each_day(number: int, days: int, users: int) -> Iterator[list[Event]]:
-    """Some `number` events over so many days until NOW, a list a day, in the order of time."""
+def each_day(number: int, days: int, users: int, until: datetime = NOW) -> Iterator[list[Event]]:
+    """Some `number` events over so many days before `until`, a list a day, in the order of time."""
     chance = np.random.default_rng(7)
-    start = int(NOW.timestamp()) * 1_000_000 - days * DAY
+    start = int(until.timestamp()) * 1_000_000 - days * DAY
     visits = round(number / days / VISIT)
     names = [f"user{n}@example.com" for n in range(users)]
     features = [f"feature_{n}" for n in range(FEATURES)]
@@ -71,10 +71,10 @@ def _outcome(why: int, duration: int) -> tuple[int, int, Failure | None]:
     return status, duration, failure
 
 
-def store(path: Path, number: int, days: int, users: int) -> tuple[int, float]:
+def store(path: Path, number: int, days: int, users: int, until: datetime = NOW) -> tuple[int, float]:
     """Store such events in a new database. How many they are, and the seconds of CPU that the writer took."""
     writer, stored, took = Writer(str(path)), 0, 0.0
-    for events in each_day(number, days, users):
+    for events in each_day(number, days, users, until):
         began = process_time()
         for first in range(0, len(events), BATCH):
             writer.write(events[first : first + BATCH])
@@ -84,11 +84,11 @@ def store(path: Path, number: int, days: int, users: int) -> tuple[int, float]:
     return stored, took
 
 
-async def seal(path: Path) -> tuple[int, float]:
+async def seal(path: Path, now: datetime = NOW) -> tuple[int, float]:
     """How many summaries were written, and the seconds of CPU it took."""
     repository = await SqliteRepository.open(path)
     began = process_time()
-    rows = await repository.seal(NOW)
+    rows = await repository.seal(now)
     took = process_time() - began
     await repository.close()
     return rows, took
@@ -111,10 +111,11 @@ def main() -> None:
     options.add_argument("--events", type=int, default=10_000_000)
     options.add_argument("--days", type=int, default=90)
     options.add_argument("--users", type=int, default=50_000)
+    options.add_argument("--until", type=datetime.fromisoformat, default=NOW)
     given = options.parse_args()
-    stored, took = store(given.file, given.events, given.days, given.users)
+    stored, took = store(given.file, given.events, given.days, given.users, given.until)
     print(f"stored {stored:,} events: {took / stored * 1e6:.2f} µs of CPU each", flush=True)
-    rows, took = asyncio.run(seal(given.file))
+    rows, took = asyncio.run(seal(given.file, given.until))
     print(f"sealed into {rows:,} summaries: {took / stored * 1e6:.2f} µs of CPU an event", flush=True)
     found = sizes(given.file)
     print(f"{given.file.stat().st_size / stored:.1f} bytes an event")
