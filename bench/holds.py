@@ -1,30 +1,31 @@
 """Measures how long an event loop is kept from turning: by its own callbacks, or by other threads, through the GIL.
 
-CPU time counts, not wall time, so other processes of the machine disturb little.
+CPU time counts, not wall time, and not while the loop waited for a core, so other processes disturb little.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
-import re
-import tempfile
+import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 
 WAKE = 0.001
-LATE = 0.010
-"""The seconds after which the stacks of a late tick are noted."""
+LATE = 0.005
+"""The seconds after which a tick is late: it is noted then what the other threads do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """The time between two ticks, in ms: by the clock, `cpu` of the whole process, and `own` CPU of the loop's thread.
 
-    `cpu` is above what the loop was held for where a thread computed without the GIL. `stacks` says what ran, if it is
-    known.
+    `cpu` is above what the loop was held for where a thread computed without the GIL, and leaves out what the loop,
+    ready to run, waited for a core that others had: Linux counts that. `stacks` says what ran, if it is known.
     """
 
     wall: float
@@ -34,33 +35,36 @@ class Gap:
 
 
 async def gaps(work: Callable[[], Awaitable[object]], *, where: bool = False) -> list[Gap]:
-    """Do the work; the gaps meanwhile, the one with most CPU first. `where` notes stacks, at the risk of a crash: they
-    are read while they change."""
+    """Do the work; the gaps meanwhile, the one with most CPU first. `where` notes where the other threads were when they
+    let go of the GIL at last."""
     found: list[Gap] = []
     done = False
-    with tempfile.TemporaryFile("w+") as file:
 
-        async def tick() -> None:
-            while not done:
-                if where:  # from a thread that needs no GIL, so it sees what holds it
-                    faulthandler.dump_traceback_later(LATE, file=file)
-                began = time.perf_counter(), time.process_time(), time.thread_time()
-                await asyncio.sleep(WAKE)
-                ended = time.perf_counter(), time.process_time(), time.thread_time()
-                faulthandler.cancel_dump_traceback_later()
-                wall, cpu, own = ((after - before) * 1000 for before, after in zip(began, ended, strict=True))
-                file.seek(0)
-                if wall > 2 * WAKE * 1000 or not found:  # few: their number should cause no collection
-                    found.append(Gap(wall, min(cpu, wall), own, _short(file.read()) if wall > LATE * 1000 else ""))
-                file.seek(0)
-                file.truncate()
+    async def tick() -> None:
+        while not done:
+            began = time.perf_counter(), time.process_time(), time.thread_time(), _coreless()
+            await asyncio.sleep(WAKE)
+            ended = time.perf_counter(), time.process_time(), time.thread_time(), _coreless()
+            wall, cpu, own, coreless = ((after - before) * 1000 for before, after in zip(began, ended, strict=True))
+            if wall > 2 * WAKE * 1000 or not found:  # few: their number should cause no collection
+                stacks = _stacks() if where and wall > LATE * 1000 else ""
+                found.append(Gap(wall, min(cpu, wall - coreless), own, stacks))
 
-        ticker = asyncio.create_task(tick())
-        await asyncio.sleep(0.01)
-        await work()
-        done = True
-        await ticker
+    ticker = asyncio.create_task(tick())
+    await asyncio.sleep(0.01)
+    await work()
+    done = True
+    await ticker
     return sorted(found, key=lambda gap: -gap.cpu)
+
+
+def _coreless() -> float:
+    """The seconds that this thread has waited for a core while it was ready to run; 0 where the system does not say."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 class Collections:
@@ -83,16 +87,23 @@ class Collections:
         return longest
 
 
-_LINE = re.compile(r'File "(?:.*/)?([^/]+/[^/]+)", line (\d+) in (\S+)')
-_IDLE = ("selectors.py", "threading.py", "queue.py", "base_events.py", "aiosqlite")
+_IDLE = ("selectors.py", "threading.py", "queue.py", "base_events.py", "core.py", "thread.py")
+"""Files of the innermost calls of threads that wait for work."""
 
 
-def _short(dump: str) -> str:
-    """A dump of faulthandler's without the threads that wait: a line for each, the innermost call first."""
+def _stacks() -> str:
+    """What the other threads do, but for those that wait: a line for each, the innermost call first."""
     lines = []
-    for thread in dump.split("\n\n"):
-        calls = [f"{where}:{line} {name}" for where, line, name in _LINE.findall(thread)]
-        waits = not calls or any(name in calls[0] for name in _IDLE) or calls[0].endswith("thread.py:81 _worker")
-        if not waits:
+    for thread, frame in sys._current_frames().items():
+        calls = list(_calls(frame))
+        if thread != threading.get_ident() and not calls[0].startswith(_IDLE):
             lines.append("      " + " < ".join(calls[:6]))
     return "\n".join(lines)
+
+
+def _calls(frame: FrameType | None) -> list[str]:
+    calls = []
+    while frame is not None:
+        calls.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}")
+        frame = frame.f_back
+    return calls
