@@ -35,8 +35,8 @@ class Gap:
 
 
 async def gaps(work: Callable[[], Awaitable[object]], *, where: bool = False) -> list[Gap]:
-    """Do the work; the gaps meanwhile, the one with most CPU first. `where` notes where the other threads were when they
-    let go of the GIL at last."""
+    """Do the work; the gaps meanwhile, the one with most CPU first. `where` notes where the other threads were when the
+    loop had its turn at last."""
     found: list[Gap] = []
     done = False
 
