@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from guardian.core.files import replacing
+from guardian.core.files import AT_ONCE, replacing
 
 
 def test_the_new_text_takes_the_place_of_the_old_for_its_owner_only(tmp_path):
@@ -36,3 +36,12 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeyp
             full()
     assert os.listdir(tmp_path) == (["report.json"] if there else [])
     assert not there or path.read_text() == "old"
+
+
+def test_a_long_text_goes_out_in_large_pieces(tmp_path):
+    with replacing(tmp_path / "report.json") as file:
+        for _ in range(AT_ONCE // 100):
+            file.write("x" * 99)
+        [unfinished] = tmp_path.iterdir()
+        assert unfinished.stat().st_size == 0
+    assert (tmp_path / "report.json").stat().st_size == AT_ONCE // 100 * 99
