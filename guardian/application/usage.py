@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from guardian.application.noticing import Elsewhere, noticed
 from guardian.application.window import Scope, window
 from guardian.core.activity import Activity
 from guardian.core.files import replacing
+from guardian.core.indented import indented_pieces
 from guardian.core.off_loop import off_loop
 from guardian.core.report.build import build_report
 from guardian.core.report.comparing import by_weekday
@@ -231,5 +231,4 @@ class UsageGuardian:
 def _write_whole(path: Path, report: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        # Piece by piece: joining a million of them into one text would be one long call.
-        json.dump(report, file, ensure_ascii=False, indent=2)
+        file.writelines(indented_pieces(report))
