@@ -37,6 +37,16 @@ def test_the_numbers_beside_a_chart_stand_within_the_picture(users):
     assert label.getextrema()[0] < 150
 
 
+def test_the_picture_of_a_chart_is_small_and_keeps_its_colours():
+    bars = [bar(samples.START + timedelta(minutes=30 * n), errors=n % 3, active_users=n * 7 % 40) for n in range(48)]
+    content = draw(chart_of(bars, samples.END, language(), samples.ZONE))
+    picture = Image.open(BytesIO(content)).convert("RGB")
+    assert len(content) < 5_000
+    found = {colour for _, colour in picture.getcolors()}
+    assert len(found) <= 16
+    assert found >= {(255, 255, 255), (225, 229, 235), (58, 102, 214), (207, 53, 43), (86, 96, 112)}
+
+
 @pytest.mark.parametrize("timeline", [[], [bar(samples.START, requests=0)] * 9])
 def test_without_users_there_is_no_chart(timeline):
     assert chart_of(timeline, samples.END, language(), samples.ZONE) is None
