@@ -12,7 +12,7 @@ from io import StringIO
 from guardian.core.language import Language
 from guardian.core.mentions import plain
 from guardian.core.report.model import Report, UserRow
-from guardian.mail.message import Attachment
+from guardian.mail.message import PACKING, Attachment
 
 SHOWN = 10
 """How many users the mail itself shows."""
@@ -31,7 +31,7 @@ def users_file(report: Report, most: int, lang: Language) -> tuple[Attachment | 
     named = nsmallest(most, report.users, key=lambda user: (-user.errors_count, -user.requests_count, user.email))
     table = users_csv(named, lang)
     packed = len(table) > PLAIN_BYTES
-    if packed and len(gzip.compress(table, 6)) > MOST_BYTES:
+    if len(table) > MOST_BYTES and len(gzip.compress(table, PACKING)) > MOST_BYTES:
         return None, lang.plural(
             "and %(n)s more person; the API lists everybody.", "and %(n)s more people; the API lists everybody.", number
         )
