@@ -32,10 +32,13 @@ _MANY = 50_000
 TURN_SECONDS = 0.0005
 """How long a thread keeps the GIL while another one waits for it, where our work runs. With Python's default of 5 ms a
 loop beside two computing threads waits 10 ms for each of its turns. In return, a report takes about 5 % longer."""
+QUICK_SECONDS = 0.0001
+"""The same while a short answer is made that goes through a thread and so waits for several turns of others."""
 
 _threads: list[ThreadPoolExecutor] = []
 _collector, _pauses = Lock(), list[bool]()
-_turns, _shortened = Lock(), list[tuple[float, float]]()
+_turns, _wanted, _known = Lock(), list[float](), [0.0, 0.0]
+"""The turns that are asked for just now; and how long they were before all of them, and how long we made them last."""
 
 
 def _begin_as_child() -> None:
@@ -46,9 +49,8 @@ def _begin_as_child() -> None:
     if any(_pauses):
         gc.enable()
     _pauses.clear()
-    if _shortened:
-        _lengthen(*_shortened[0])
-    _shortened.clear()
+    _wanted.clear()
+    _set_turns()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -77,30 +79,32 @@ def _beside(work: Callable[[], T]) -> T:
 
 
 @contextmanager
-def short_turns() -> Iterator[None]:
-    """Let no thread of the process keep the GIL for longer than TURN_SECONDS meanwhile, if others wait for it.
+def short_turns(seconds: float = TURN_SECONDS) -> Iterator[None]:
+    """Let no thread of the process keep the GIL for longer meanwhile, if others wait for it.
 
-    So an event loop beside work that computes gets its turn soon, also in a host app, which has Python's default. A
-    shorter time is left alone, and so is whatever the host app sets meanwhile.
+    So an event loop beside work that computes gets its turn soon, also in a host app, which has Python's default. Of
+    several at a time the shortest counts. A shorter time is left alone, and so is whatever the host app sets meanwhile.
     """
     with _turns:
-        before = sys.getswitchinterval()
-        if not _shortened and before > TURN_SECONDS:
-            sys.setswitchinterval(TURN_SECONDS)
-        _shortened.append(_shortened[0] if _shortened else (before, sys.getswitchinterval()))
+        if not _wanted:
+            _known[:] = [sys.getswitchinterval()] * 2
+        _wanted.append(seconds)
+        _set_turns()
     try:
         yield
     finally:
         with _turns:
-            known = _shortened.pop()
-            if not _shortened:
-                _lengthen(*known)
+            _wanted.remove(seconds)
+            _set_turns()
 
 
-def _lengthen(before: float, ours: float) -> None:
-    """Set the switch interval of before, unless somebody has changed ours."""
-    if sys.getswitchinterval() == ours != before:
-        sys.setswitchinterval(before + 5e-7)  # Python cuts it to whole microseconds: it would shrink each time
+def _set_turns() -> None:
+    """Set the shortest turns that are asked for, else those of before, unless somebody else has changed ours."""
+    before, ours = _known
+    shortest = min([before, *_wanted])
+    if sys.getswitchinterval() == ours != shortest:
+        sys.setswitchinterval(shortest + 5e-7)  # Python cuts it to whole microseconds: it would shrink each time
+        _known[1] = sys.getswitchinterval()
 
 
 @contextmanager

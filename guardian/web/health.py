@@ -18,6 +18,7 @@ from guardian.core.clock import was_ahead
 from guardian.core.growth import UNMERGED_MOST
 from guardian.core.note_words import KINDS
 from guardian.core.notes import gone_silent
+from guardian.core.off_loop import QUICK_SECONDS, short_turns
 from guardian.core.storage import Signs, StorageError
 from guardian.web.endpoint import Asked, Call, Endpoint
 from guardian.web.state_answers import Health, NotReady, ProcessTotals, Readiness, RecorderTotals
@@ -106,15 +107,16 @@ async def _read(app: Application, now: datetime, *, ready: bool) -> tuple[Signs 
     """What the database says, of its own work only if `ready` is asked for; or why it says nothing, without both.
 
     All who ask at the same time share one answer. As little as can be is asked for: beside a thread that computes, each
-    question waits for it several times.
+    question waits for it several times, and so for short turns of it.
     """
     if app.trouble is not None:
         return None, None, GONE
     signs = _shared(app, "signs", lambda: app.repository.signs(now, now - LATELY))
     duty = _shared(app, "duty", lambda: _duty(app, now)) if ready else None
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.shield(signs), None if duty is None else await asyncio.shield(duty), ""
+        with short_turns(QUICK_SECONDS):
+            async with asyncio.timeout(READ_SECONDS):
+                return await asyncio.shield(signs), None if duty is None else await asyncio.shield(duty), ""
     except (StorageError, TimeoutError):
         return None, None, GONE if _is_gone(app) else SILENT
 

@@ -181,6 +181,19 @@ async def test_the_plain_health_is_one_question_to_the_database(app, monkeypatch
     assert len(asked_for) == 1
 
 
+async def test_threads_take_turns_of_a_tenth_of_a_millisecond_while_the_health_is_read(app, monkeypatch):
+    turns, reader = [], app.repository._reader
+    true = reader.execute_fetchall
+    monkeypatch.setattr(
+        reader, "execute_fetchall", lambda sql, values: turns.append(sys.getswitchinterval()) or true(sql, values)
+    )
+    before = sys.getswitchinterval()
+    async with calling(app) as client:
+        assert (await client.get(HEALTH)).json()["status"] == "ok"
+    assert turns == [pytest.approx(0.0001)]
+    assert sys.getswitchinterval() == before
+
+
 def test_a_daemon_lets_no_thread_keep_the_loop_waiting_for_long(tmp_path, monkeypatch):
     seen, visited, before = [], [], sys.getswitchinterval()
 

@@ -140,6 +140,17 @@ def test_turns_that_the_host_app_sets_meanwhile_stay_and_so_do_shorter_ones(host
     assert sys.getswitchinterval() == pytest.approx(shorter)
 
 
+def test_of_several_turns_the_shortest_counts_until_it_is_no_longer_wanted(hosts_turns):
+    computing, answering = short_turns(), short_turns(0.0001)
+    with computing:
+        with answering:
+            assert sys.getswitchinterval() == pytest.approx(0.0001)
+            with short_turns():
+                assert sys.getswitchinterval() == pytest.approx(0.0001)
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
 @pytest.mark.parametrize("us", [700, 999, 2001, 4999, 100_000])
 def test_the_host_apps_turns_do_not_shrink_with_each_work(us, hosts_turns):
     sys.setswitchinterval(us / 1e6 + 5e-7)
