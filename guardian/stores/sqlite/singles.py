@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import AT_US, epoch, ids, time_of
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
-from guardian.stores.sqlite.numbers import read_numbers
+from guardian.stores.sqlite.numbers import read_numbers, read_packed
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.routes import all_features
@@ -37,6 +38,18 @@ def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Users, routes and outcomes, unpacked from `PACKED`."""
     route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
     return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
+
+
+def _routes_and_outcomes(db: sqlite3.Connection) -> dict[str, int]:
+    """Both columns with their bits."""
+    (most,) = db.execute("SELECT max(id) FROM guardian_route").fetchone()
+    return {"route": (most or 0).bit_length(), "status": _STATUS_BITS}
+
+
+def _users(db: sqlite3.Connection) -> dict[str, int]:
+    """The column with its bits. It may still hold numbers of people who were erased."""
+    (most,) = db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'guardian_user'").fetchone()
+    return {"user": (most or 0).bit_length()}
 
 
 class Singles:
@@ -80,14 +93,13 @@ class Singles:
             return in_one_state(db, lambda same: self.read(same, start_us, end_us))
         first, end = ids(start_us, end_us)
         where, span = f"id >= ? AND id < ? {narrowed(db, self.only)}", (first, end)
-        wanted = (f"id - {first}", PACKED, "coalesce(latency_us, duration_us)")
-        key, packed, duration_us = read_numbers(db, wanted, where, span)
+        wanted = ((f"id - {first}", _routes_and_outcomes(db)), ("coalesce(latency_us, duration_us)", _users(db)))
+        key, route, status, duration_us, user = read_packed(db, wanted, where, span)
         # Few requests fail, and they have an index, so this is faster than one more number for each request.
         failed, failures = read_numbers(db, (f"id - {first}", "failure"), f"{where} AND failure IS NOT NULL", span)
         if np.any(key[1:] < key[:-1]):
             order = np.argsort(key)
-            key, packed, duration_us = key[order], packed[order], duration_us[order]
-        user, route, status = unpacked(packed)
+            key, route, status, duration_us, user = (each[order] for each in (key, route, status, duration_us, user))
         failure, rows = np.full(len(key), -1, dtype=np.int32), np.searchsorted(key, failed)
         failure[rows] = self._failed(db, failures << _ROUTE_BITS | route[rows])
         at_us = time_of(key) + start_us
@@ -221,14 +233,14 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Si
     found = MinuteCounts.of_rows(start, np.zeros((0, 0, 3), dtype=np.int64), [])
     pieces = Pieces(db, start, end)
     for first, last in pieces:
-        minute, packed = read_numbers(
-            db,
-            (f"{AT_US} / {MINUTE_US} - {first}", PACKED),
-            f"id >= ? AND id < ? {singles.only}",
-            ids(first * MINUTE_US, last * MINUTE_US),
-        )
-        _, routes, status = unpacked(packed)
-        piece = MinuteCounts.counted(first, last, minute, singles.routes(db, routes), status, singles.features)
+        minute, route, status = in_one_state(db, partial(_read_outcomes, first=first, last=last, only=singles.only))
+        piece = MinuteCounts.counted(first, last, minute, singles.routes(db, route), status, singles.features)
         found = found.followed(piece, end - start)
-        pieces.read = len(packed)
+        pieces.read = len(minute)
     return found
+
+
+def _read_outcomes(db: sqlite3.Connection, first: int, last: int, only: str) -> tuple[np.ndarray, ...]:
+    """The minute (counted from `first`), route and outcome of each event in the minutes [first, last)."""
+    wanted = f"{AT_US} / {MINUTE_US} - {first}", _routes_and_outcomes(db)
+    return read_packed(db, [wanted], f"id >= ? AND id < ? {only}", ids(first * MINUTE_US, last * MINUTE_US))
