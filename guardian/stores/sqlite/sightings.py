@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+
+import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History, first_sightings
 from guardian.core.clock import SLACK
 from guardian.stores.history import ALIVE_US
-from guardian.stores.sqlite.buckets import time_of
+from guardian.stores.sqlite.buckets import ids, time_of
+from guardian.stores.sqlite.connections import in_one_state
+from guardian.stores.sqlite.earlier import narrowed, sealed
 from guardian.stores.sqlite.imported import OWN
 from guardian.stores.sqlite.routes import all_features
+from guardian.stores.sqlite.sealed_failures import stretches
+
+_FAILED = "id >= ? AND id < ? AND failure IS NOT NULL"
+_ROUTE_BITS = 32
+_EVER = 2**62
+"""Later than any event, in µs."""
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
@@ -23,17 +33,36 @@ def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
 
 def read_first_sightings(db: sqlite3.Connection, only: str = "") -> dict[tuple[str, str], int]:
     """When each (kind, place) of error was first recorded, µs."""
+    if not db.in_transaction:
+        return in_one_state(db, lambda same: read_first_sightings(same, only))
     places, feature_of = _places(db), all_features(db)
     seen: dict[tuple[str, str], int] = {}
-    for failure, route, event in db.execute(
-        f"SELECT failure, route, min(id) FROM guardian_request WHERE failure IS NOT NULL {only} GROUP BY failure, route"
-    ):
+    for failure, route, event in _first_events(db, narrowed(db, only)):
         if failure not in places or route not in feature_of:
             continue
         kind, location = places[failure]
         what = (kind, location or feature_of[route])
         seen[what] = min(seen.get(what, time_of(event)), time_of(event))
     return seen
+
+
+def _first_events(db: sqlite3.Connection, only: str) -> Iterator[tuple[int, int, int]]:
+    """The number of a failure, that of a route, and the key of their first event, for all that there are in each
+    stretch of time: one by one in the index where the failed requests are not noted by column too."""
+    edge = 0
+    for start, end, (keys, _, routes, _, _, failures, _) in stretches(db, 0, _EVER) if sealed(db, only)[0] else ():
+        yield from _first_in_index(db, edge, start, only)
+        pairs, first = np.unique(failures << _ROUTE_BITS | routes, return_index=True)
+        for pair, key in zip(pairs.tolist(), keys[first].tolist(), strict=True):
+            yield pair >> _ROUTE_BITS, pair & (1 << _ROUTE_BITS) - 1, key
+        edge = end
+    yield from _first_in_index(db, edge, _EVER, only)
+
+
+def _first_in_index(db: sqlite3.Connection, start_us: int, end_us: int, only: str) -> Iterator[tuple[int, int, int]]:
+    if start_us < end_us:
+        sql = f"SELECT failure, route, min(id) FROM guardian_request WHERE {_FAILED} {only} GROUP BY failure, route"
+        yield from db.execute(sql, ids(start_us, end_us))
 
 
 def grown_sightings(
