@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from guardian.alerting.columns import Columns, OfUsers
+from guardian.alerting.users import People
 
 if TYPE_CHECKING:
     from guardian.alerting.stretches import Stretches
@@ -59,15 +60,16 @@ class Bursts:
         return self.only((len(self) - 1 - last)[order])
 
 
-def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int, nobodies: Sequence[int]) -> Bursts:
-    """A burst for each of these errors that completes one, in order of time; `nobodies` (indices) have none."""
+def find_bursts(columns: Columns, failed: OfUsers, errors: int, window_us: int, people: People) -> Bursts:
+    """A burst for each of these errors that completes one, in order of time; only of `people` who are somebody."""
     user, at = failed.users, columns.at_us[failed.rows]
     if len(at) < errors:
         nothing = np.empty(0, dtype=np.int64)
         return Bursts(columns.users, nothing, nothing, nothing)
     last, first = slice(errors - 1, None), slice(None, len(at) - errors + 1)
     hits = np.flatnonzero((user[last] == user[first]) & (at[last] - at[first] <= window_us))
-    hits = hits[~np.isin(user[hits], nobodies)] if len(hits) else hits
+    # Whoever is somebody is found out by looking at each name, so not before anybody has a burst.
+    hits = hits[~np.isin(user[hits], people.nobodies())] if len(hits) else hits
     hits = hits[np.argsort(at[hits + errors - 1], kind="stable")]
     return Bursts(columns.users, user[hits], at[hits], at[hits + errors - 1])
 
@@ -127,7 +129,7 @@ class BurstSearch:
         return known.between(start_us, until_us).followed(new)
 
     def _in(self, grouped: OfUsers, errors: int, window_us: int) -> Bursts:
-        return find_bursts(self._columns, grouped, errors, window_us, self._stretches.people.nobodies())
+        return find_bursts(self._columns, grouped, errors, window_us, self._stretches.people)
 
     def _grouped(self, key: tuple[int, int]) -> OfUsers:
         """The failed rows where it was searched last, by user."""

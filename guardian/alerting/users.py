@@ -83,7 +83,8 @@ class Gathered:
     def add(self, users: Set[str]) -> None:
         """Add those of them who are not there yet."""
         if new := self._placed_new(users) if isinstance(users, Users) else self._named_new(users):
-            self.first = tuple(nsmallest(self._few, {*self.first, *new}))
+            # None of the new ones is there twice, so a set of all of them is not needed: they may be everybody.
+            self.first = tuple(sorted({*self.first, *nsmallest(self._few, new)})[: self._few])
 
     def _placed_new(self, users: Users) -> list[str]:
         if self._names is not users.names:  # places in another list say nothing here
