@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import zlib
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -25,7 +24,9 @@ from guardian.core.time import micros
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import pacing, retention, sealing, seals
+from guardian.stores.sqlite.buckets import MINUTES5, SPANS
 from guardian.stores.sqlite.events import SqliteRepository
+from tests.support import older_seals
 from tests.support.events import event as made
 from tests.support.events import failures_in
 from tests.support.rosters import chosen
@@ -109,17 +110,14 @@ async def test_nothing_stored_is_nothing_and_no_error(repository):
     assert await repository.recorders() == []
 
 
-async def test_sealing_writes_each_closed_bucket_once(repository, sql):
+async def test_sealing_writes_each_closed_bucket_once(repository, sqlite_file):
     await repository.write([event(1), event(61), event(60 * 25)])
     assert await repository.seal(moment(5)) == 0  # within the grace of 60 s
     assert await repository.seal(moment(6)) == 1
     assert await repository.seal(NOW) == 2 + 3 + 1  # 5 minutes, hours, one whole day
     assert await repository.seal(NOW) == 0
-    assert Counter(span for (span,) in sql("SELECT span_us / 60000000 FROM guardian_summary_part WHERE part = 0")) == {
-        5: 3,
-        60: 3,
-        1440: 1,
-    }
+    with closing(connect(str(sqlite_file))) as db:
+        assert [len(seals.starts(db, span, 0, 2**62)) for span in SPANS] == [1, 3, 3]
 
 
 async def test_seals_hold_no_address(repository, sql):
@@ -169,7 +167,7 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(
     assert await repository.summary(DAY, NOW) == await whole(repository)
 
 
-async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch, sql):
+async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch, sqlite_file):
     await repository.write([event(n * 10) for n in range(20)])
     read = sealing.read_bucket
 
@@ -181,7 +179,8 @@ async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch
 
     monkeypatch.setattr(sealing, "read_bucket", overtaken)
     await asyncio.wait_for(repository.seal(NOW), timeout=60)
-    assert sql("SELECT count(*) FROM guardian_summary_part WHERE part = 0 AND span_us = 300000000") == [(20,)]
+    with closing(connect(str(sqlite_file))) as db:
+        assert len(seals.starts(db, MINUTES5, 0, 2**62)) == 20
     assert await repository.summary(DAY, NOW) == await whole(repository)
 
 
@@ -450,30 +449,18 @@ async def test_the_number_of_events_is_right_after_a_purge_with_events_that_come
     assert (await repository.stats()).events == 5
 
 
-async def test_summaries_of_the_layout_before_are_converted_and_say_the_same(open_stores, sqlite_file):
+@pytest.mark.parametrize("layout", [older_seals.version_1, older_seals.parts])
+async def test_summaries_of_older_layouts_are_converted_and_say_the_same(open_stores, sqlite_file, layout):
     stores = await open_stores()
     await stores.events.write([event(m, f"u{m % 7}@example.com", [200, 404][m % 2]) for m in range(0, 2800, 3)])
     await stores.events.seal(NOW)
     before = await stores.events.timeline([DAY, moment(1000), NOW])
     await stores.close()
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as db:
-        old_layout(db)
+        layout(db)
         db.execute("DELETE FROM guardian_request")
     stores = await open_stores()
     assert await stores.events.timeline([DAY, moment(1000), NOW]) == before
-
-
-def old_layout(db):
-    """Put the summaries of a database into the layout of version 0.1, and take the new one out."""
-    db.execute("CREATE TABLE guardian_summary (span_us, start_us, body, PRIMARY KEY (span_us, start_us)) WITHOUT ROWID")
-    for span, start in db.execute("SELECT span_us, start_us FROM guardian_summary_part WHERE part = 0").fetchall():
-        totals = seals.read(db, span, start)
-        tables = (totals.users, totals.used, totals.statuses, totals.durations)
-        parts = [np.array([len(table) for table in tables]), *(np.diff(table, axis=0, prepend=0).T for table in tables)]
-        body = zlib.compress(b"".join(part.astype("<i8").tobytes() for part in parts), 3)
-        db.execute("INSERT INTO guardian_summary VALUES (?, ?, ?)", (span, start, body))
-    db.execute("DROP TABLE guardian_summary_part")
-    db.execute("DELETE FROM guardian_migration WHERE name LIKE 'summaries/%'")
 
 
 async def test_totals_are_those_of_plain_sql_over_the_published_tables(repository, sql):
@@ -794,7 +781,7 @@ async def test_a_database_that_was_deleted_is_an_error_and_not_made_anew(reposit
 async def test_a_damaged_summary_is_an_error_and_not_zeros(repository, sql):
     await repository.write([event(1)])
     await repository.seal(NOW)
-    sql("UPDATE guardian_summary_part SET body = x'00'")
+    sql("UPDATE guardian_seal SET body = x'00'")
     with pytest.raises(StorageError, match="does not answer"):
         await repository.summary(DAY, NOW)
 

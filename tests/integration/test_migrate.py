@@ -317,7 +317,7 @@ MADE_ANEW = {
 """Tables of a file that are of no use elsewhere, or are made of the others."""
 MOVED_AS_EVENTS = {
     "guardian_request", "guardian_route", "guardian_failure", "guardian_source", "guardian_session",
-    "guardian_session_client", "guardian_user", "guardian_recorder", "guardian_summary_part",
+    "guardian_session_client", "guardian_user", "guardian_recorder", "guardian_seal",
 }  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from guardian.core.activity import ERRORS_PER_USER
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.buckets import DAY, HOUR
+from guardian.stores.sqlite.buckets import DAY, HOUR, SPANS
 from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.seal_keys import seal_range, seal_start
+from guardian.stores.sqlite.seals import FAILED, WHERE
 from tests.support.events import event as made
 from tests.support.events import failures_in
 from tracker.event import Failure
@@ -28,9 +30,9 @@ def failed(minutes, user="ada@example.com", feature="chat"):
 
 
 def noted(path, span=DAY):
-    sql = "SELECT start_us FROM guardian_summary_part WHERE part = 5 AND span_us = ? AND requests > 0 ORDER BY 1"
+    sql = f"SELECT id FROM guardian_seal WHERE {WHERE} ORDER BY 1"
     with closing(sqlite3.connect(path)) as db:
-        return [start for (start,) in db.execute(sql, (span,))]
+        return [seal_start(key) for (key,) in db.execute(sql, seal_range(FAILED, span, 0, 2**62))]
 
 
 def day(number):
@@ -71,10 +73,10 @@ async def test_what_another_version_sealed_anew_is_noted_anew(tmp_path):
     await repository.write([failed(10)])
     await repository.seal(START + timedelta(days=DAYS))
     with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
-        before = db.execute("SELECT * FROM guardian_summary_part WHERE part = 5 AND span_us = ?", (DAY,)).fetchone()
+        before = db.execute(f"SELECT * FROM guardian_seal WHERE {WHERE}", seal_range(FAILED, DAY, 0, 2**62)).fetchone()
         await repository.write([failed(20)])
         await repository.seal(START + timedelta(days=DAYS))
-        db.execute("REPLACE INTO guardian_summary_part VALUES (?, ?, ?, ?, ?)", before)  # it knew nothing of this row
+        db.execute("REPLACE INTO guardian_seal VALUES (?, ?, ?)", before)  # it knew nothing of this row
     for _ in range(2):
         assert len((await failures_in(repository, *WHOLE))["ada@example.com"]) == 2
         await repository.seal(START + timedelta(days=DAYS))
@@ -86,7 +88,9 @@ async def test_a_database_of_before_has_its_days_noted_when_it_is_sealed_next(tm
     await repository.write([failed(10), failed(1500)])
     await repository.seal(START + timedelta(days=DAYS))
     with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
-        db.execute("DELETE FROM guardian_summary_part WHERE part = 5")
+        db.executemany(
+            f"DELETE FROM guardian_seal WHERE {WHERE}", [seal_range(FAILED, each, 0, 2**62) for each in SPANS]
+        )
     assert len((await failures_in(repository, *WHOLE))["ada@example.com"]) == 2
     await repository.seal(START + timedelta(days=DAYS))
     assert noted(tmp_path / "guardian.db") == [day(0), day(1)]
@@ -165,26 +169,6 @@ async def test_the_text_of_an_error_that_is_deleted_is_gone_from_its_hour_too(tm
         assert [e.failure for e in found["ada@example.com"]][:2] == [
             Failure("HTTP 404", "HTTP 404"), Failure("KeyError", "KeyError")
         ]  # fmt: skip
-        await repository.seal(now)
-    await repository.close()
-
-
-async def test_a_text_that_an_older_version_deleted_is_not_told_from_its_hour(tmp_path):
-    repository, now = await open_at(tmp_path), START + timedelta(hours=9)
-    told = [failed(minute)._replace(failure=Failure("KeyError", "a text", "app.py:3 load")) for minute in (70, 130)]
-    await repository.write(told)
-    await repository.seal(now)
-    with closing(sqlite3.connect(tmp_path / "guardian.db", isolation_level=None)) as db:
-        db.execute("UPDATE guardian_failure SET id = id + 7, message = 'KeyError', location = ''")
-        db.execute("UPDATE guardian_request SET failure = failure + 7")
-        db.execute(
-            "DELETE FROM guardian_summary_part WHERE part = 5 AND start_us = ?", (day(0),)
-        )  # as it did for a day
-    await repository.write([failed(500, "bob@example.com")])
-    for _ in range(2):
-        assert noted(tmp_path / "guardian.db", HOUR) == [hour(1), hour(2)]
-        found = await failures_in(repository, START, now)
-        assert {e.failure for e in found["ada@example.com"]} == {Failure("KeyError", "KeyError")}
         await repository.seal(now)
     await repository.close()
 

@@ -1,15 +1,18 @@
-"""What sealing, reading and deleting share: bucket lengths, the keys of events, and values in guardian_meta. Times are
-Unix microseconds.
+"""What sealing, reading and deleting share: bucket lengths, the keys of events, values in guardian_meta, and
+transactions. Times are Unix microseconds.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 
+from tracker.sqlite.connection import undo
 from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
 Keys = TypeVar("Keys", int, np.ndarray)
@@ -53,3 +56,15 @@ def ids(start_us: int, end_us: int) -> tuple[int, int]:
 def time_of(number: Keys) -> Keys:
     """The time of the event with this key, or of each in an array of keys."""
     return number >> SEQUENCE_BITS
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """A transaction: everything written inside is committed, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        undo(db)
+        raise

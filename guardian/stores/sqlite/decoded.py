@@ -22,11 +22,11 @@ first. A month of 10 million events in 90 days takes 14 MB, the overview of one,
 with less, such a page would push out its own first tables before they are read again."""
 LARGEST = 500_000
 """Larger tables are not cached: a month of them would push out what every report reads."""
-Key = tuple[int, int, int]
+Key = int
 
 
 class Decoded:
-    """Decompressed bodies by where they are stored: (part, length, start). Thread-safe."""
+    """Decompressed bodies by the keys of their rows (`seal_keys`). Thread-safe."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes

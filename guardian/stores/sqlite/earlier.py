@@ -63,7 +63,7 @@ def narrowed(db: sqlite3.Connection, only: str) -> str:
 def sealed(db: sqlite3.Connection, only: str) -> tuple[Sequence[int], int]:
     """The lengths of sealed buckets that can be used, longest first, and until when (µs) there are any. No lengths if
     no daemon has opened the file yet, or if some of their events must be left out."""
-    there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary_part'").fetchone()
+    there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_seal'").fetchone()
     return (SPANS, meta(db, "sealed_until_us")) if there and not only else ((), 0)
 
 

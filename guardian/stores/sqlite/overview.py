@@ -12,8 +12,8 @@ from typing import Any
 from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageStats
 from guardian.core.time import micros, moment
-from guardian.core.totals import Part
 from guardian.stores.events import MOST_AHEAD
+from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.events_file import EventsFile
@@ -38,7 +38,6 @@ _SIGNS = f"""
         (SELECT json_group_array(json_array(recorder, kind, detail, count, seen_us)) FROM ({_NOTES}))
 """
 _LAST_ID = 2**63 - 1
-_TOTALS_SINCE = "SELECT min(start_us) FROM guardian_summary_part WHERE part = ? AND span_us = ?"
 _WEEK_US = 7 * 86400 * 1_000_000
 
 
@@ -53,7 +52,7 @@ class SqliteOverview(EventsFile):
             (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
             (newest,) = db.execute(_NEWEST, (_first_ahead(now),)).fetchone()
             (pages,), (page_size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
-            (totals,) = db.execute(_TOTALS_SINCE, (Part.PEOPLE, MINUTES5)).fetchone()
+            totals = seals.first(db, MINUTES5)
             return StorageStats(
                 count_events(db),
                 _count_people(db, people),

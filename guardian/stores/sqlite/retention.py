@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from guardian.core.totals import Part
 from guardian.stores.sqlite import imported, sealed_failures, seals
-from guardian.stores.sqlite.buckets import DAY, MINUTES5, begin_epoch, ids, meta, set_meta
+from guardian.stores.sqlite.buckets import DAY, MINUTES5, begin_epoch, ids, meta, set_meta, transaction
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.pacing import cut_log, in_portions, own_checkpoints
 from guardian.stores.sqlite.sealing import GRACE_US, seal
 from tracker.event import ANONYMOUS
-from tracker.sqlite.connection import undo
 
 _AT_ONCE = 50_000
 """So many old sessions are looked for at a time."""
@@ -80,7 +77,7 @@ def purge_errors(db: sqlite3.Connection, before_us: int) -> int:
         rows = _errors_to_clear(db, last, end, number)
         if not rows:
             return 0
-        with _transaction(db):
+        with transaction(db):
             for kind in {kind for _, kind in rows}:
                 db.execute(f"INSERT OR IGNORE INTO {_TEXTS} VALUES (?1, ?1, '')", (kind,))
             db.executemany(
@@ -117,7 +114,7 @@ def _errors_to_clear(db: sqlite3.Connection, last: int, end: int, most: int) -> 
 
 def _forget_texts(db: sqlite3.Connection) -> None:
     """Delete the texts that no event refers to any more."""
-    with _transaction(db):
+    with transaction(db):
         db.execute(f"DELETE FROM guardian_failure WHERE id IN ({_UNUSED})")
         # Writers that cached a text's number must look it up again, or their next error would have no text.
         begin_epoch(db)
@@ -155,7 +152,7 @@ def _forget_summaries(db: sqlite3.Connection, before: int) -> None:
 
 def _delete_events(db: sqlite3.Connection, bound: int, rows: int) -> int:
     """Delete some of the oldest events, and count them in the same transaction. Returns how many."""
-    with _transaction(db):
+    with transaction(db):
         sql = f"DELETE FROM guardian_request WHERE id IN (SELECT id FROM guardian_request WHERE id < ? LIMIT {rows})"
         gone = db.execute(sql, (bound,)).rowcount
         for count in ("purged_events", _UNSAID):
@@ -165,22 +162,10 @@ def _delete_events(db: sqlite3.Connection, bound: int, rows: int) -> int:
 
 def _take_unsaid(db: sqlite3.Connection) -> int:
     """How many deleted events were not reported yet; resets the count."""
-    with _transaction(db):
+    with transaction(db):
         unsaid = meta(db, _UNSAID)
         db.execute("DELETE FROM guardian_meta WHERE key = ?", (_UNSAID,))
     return unsaid
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """A transaction: everything written inside is committed, or nothing."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
 
 
 def _give_back(db: sqlite3.Connection) -> None:

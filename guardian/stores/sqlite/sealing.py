@@ -16,10 +16,9 @@ import numpy as np
 from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import Totals
 from guardian.stores.sqlite import sealed_failures, seals
-from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
+from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.totals import CHUNK
-from tracker.sqlite.connection import undo
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end, when recorders have stored what they still held."""
@@ -67,14 +66,9 @@ def _advance(db: sqlite3.Connection, end: int) -> None:
     will count."""
     if meta(db, "sealed_until_us") >= end or db.execute("SELECT 1 FROM guardian_request LIMIT 1").fetchone() is None:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         if _next_closed(db, end) is None:
             set_meta(db, "sealed_until_us", end)
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
 
 
 def _until(db: sqlite3.Connection, start: int, end: int) -> int:
@@ -95,30 +89,24 @@ def _seal(db: sqlite3.Connection, start: int, until: int, *, closing: bool) -> i
     rows = [(at, seals.packed(totals) if len(totals.users) else None) for at, totals in found]
     whole = several and until == hour + HOUR and meta(db, "sealed_until_us") <= hour
     joined = seals.packed(Totals.merge([totals for _, totals in found])) if whole and found else None
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         first = meta(db, "sealed_until_us") if closing else start
         (number,) = db.execute(_COUNT, ids(first, until)).fetchone()
         # Equal: none was added, and none is ever removed.
-        current = number == sum(int(totals.users[:, 1].sum()) for _, totals in found)
-        written = None
-        if current:
-            written = 0
-            db.execute("DELETE FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start, until))
-            # Events that arrive for purged time are not counted: the other events of their bucket are gone.
-            purged = meta(db, "purged_until_us")
-            for at, row in rows:
-                if at >= purged:
-                    written += _put(db, at, row)
-            if joined is not None and max(first, purged) <= hour:
-                seals.store(db, HOUR, hour, joined)
-                written += 1
-            if closing:
-                set_meta(db, "sealed_until_us", until)
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
+        if number != sum(int(totals.users[:, 1].sum()) for _, totals in found):
+            return None
+        written = 0
+        db.execute("DELETE FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start, until))
+        # Events that arrive for purged time are not counted: the other events of their bucket are gone.
+        purged = meta(db, "purged_until_us")
+        for at, row in rows:
+            if at >= purged:
+                written += _put(db, at, row)
+        if joined is not None and max(first, purged) <= hour:
+            seals.store(db, HOUR, hour, joined)
+            written += 1
+        if closing:
+            set_meta(db, "sealed_until_us", until)
     return written
 
 
@@ -186,16 +174,11 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
     before = seals.bodies(db, inner, start, start + span)
     alone = len({at for at, _, _ in before}) == 1  # then its bytes are those of the whole
     totals = None if alone else Totals.merge([part for _, part in seals.read_run(db, inner, start, start + span)])
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         # If a part was sealed again meanwhile, the next run joins; until then readers use the parts.
         current = before == seals.bodies(db, inner, start, start + span)
         if current and totals is None:
             seals.copy(db, inner, before[0][0], span, start)
         elif current and totals is not None:
             seals.put(db, span, start, totals)
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
     return int(current)

@@ -7,7 +7,6 @@ Times are Unix microseconds. A bucket without events has no row.
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
@@ -17,76 +16,58 @@ import numpy as np
 
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import SPANS
-from guardian.stores.sqlite.decoded import Key, decoded
-from tracker.sqlite.connection import undo
-from tracker.sqlite.migrations import migrate
-from tracker.sqlite.schema import Migration
+from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
 
-_MIGRATIONS: Sequence[Migration] = (
-    (
-        "summaries/0001_parts",
-        """
-        CREATE TABLE guardian_summary_part (part INTEGER NOT NULL, span_us INTEGER NOT NULL, start_us INTEGER NOT NULL,
-                                            requests INTEGER NOT NULL, body BLOB NOT NULL,
-                                            PRIMARY KEY (part, span_us, start_us)) WITHOUT ROWID;
-        """,
-    ),
-)
 FAILED = 5
 """A part besides those of `Part`, for days and the latest hours: the failed requests (see `sealed_failures`)."""
-log = logging.getLogger("guardian.stores")
-
-_OLD = 500
-"""How many summaries of the previous layout are converted in one transaction."""
-_PARTS, _STORED = (f"({', '.join(str(int(part)) for part in some)})" for some in (Part, (*Part, FAILED)))
-WHERE = "part = ? AND span_us = ? AND start_us >= ? AND start_us < ?"
-"""The rows of a part and a length that begin in [start, end)."""
+STORED = (*Part, FAILED)
+"""All parts that a bucket may have."""
+WHERE = "id >= ? AND id < ?"
+"""The rows of a part and a length, by the range of their keys (`seal_range`)."""
 _IN = """
-    FROM json_each(?) j CROSS JOIN guardian_summary_part s
-        ON s.part = {part} AND s.span_us = json_extract(j.value, '$[0]') AND s.start_us >= json_extract(j.value, '$[1]')
-        AND s.start_us < json_extract(j.value, '$[2]')
+    FROM json_each(?) j CROSS JOIN guardian_seal s
+        ON s.id >= json_extract(j.value, '$[0]') AND s.id < json_extract(j.value, '$[1]')
 """
-_STARTS_IN = f"SELECT j.key, s.start_us {_IN.format(part=int(Part.STATUSES))}"
-_BODIES_IN = f"SELECT j.key, s.start_us, s.body {_IN.format(part='?')}"
+_EVER = 2**62
 Range = tuple[int, int, int]
 """(length, start, end): the buckets of this length that begin in [start, end)."""
 
 
-def prepare(db: sqlite3.Connection) -> None:
-    """Create the table, and convert summaries of the previous layout. Raises NewerDatabase. Once that is done, this
-    waits for no lock.
-    """
-    there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'guardian_summary%'")}
-    if there == {"guardian_summary_part"}:
-        return
-    migrate(db, _MIGRATIONS, owner="summaries")
-    _convert(db)
-
-
 def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[int]:
     """The starts of the buckets of this length in [start, end) that have events, ascending."""
-    sql = f"SELECT start_us FROM guardian_summary_part WHERE {WHERE} ORDER BY start_us"
-    return [start for (start,) in db.execute(sql, (Part.STATUSES, span_us, start_us, end_us))]
+    found = db.execute(f"SELECT id FROM guardian_seal WHERE {WHERE} ORDER BY id", _range(span_us, start_us, end_us))
+    return [seal_start(key) for (key,) in found]
 
 
 def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:
     """The same for each of these ranges, each in order, by one query."""
     found = [list[int]() for _ in ranges]
-    for place, start in db.execute(_STARTS_IN, (json.dumps(ranges),)):
-        found[place].append(start)
+    for place, key in db.execute(f"SELECT j.key, s.id {_IN}", (_keys(Part.STATUSES, ranges),)):
+        found[place].append(seal_start(key))
     for some in found:
         some.sort()  # which ORDER BY would do for all ranges together, though they mostly come in order
     return found
 
 
-def bodies_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range]) -> list[list[tuple[Key, bytes]]]:
-    """What is stored of a part for the buckets of each range, in order and by one query, for `Decoded.joined`."""
-    found = [list[tuple[Key, bytes]]() for _ in ranges]
-    for place, start, body in db.execute(_BODIES_IN, (json.dumps(ranges), part)):
-        found[place].append(((part, ranges[place][0], start), body))
+def bodies_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range]) -> list[list[tuple[int, bytes]]]:
+    """What is stored of a part for the buckets of each range, in order and by one query: the rows' keys and bodies, for
+    `Decoded.joined`."""
+    found = [list[tuple[int, bytes]]() for _ in ranges]
+    for place, key, body in db.execute(f"SELECT j.key, s.id, s.body {_IN}", (_keys(part, ranges),)):
+        found[place].append((key, body))
     for some in found:
         some.sort()  # see starts_in
     return found
+
+
+def _keys(part: int, ranges: Sequence[Range]) -> str:
+    return json.dumps([seal_range(part, *each) for each in ranges])
+
+
+def _range(span_us: int, start_us: int, end_us: int) -> tuple[int, int]:
+    """The keys that say which buckets of [start, end) have events: each has this part."""
+    return seal_range(Part.STATUSES, span_us, start_us, end_us)
 
 
 def read(db: sqlite3.Connection, span_us: int, start_us: int, parts: Collection[Part] = ALL) -> Totals:
@@ -108,9 +89,8 @@ def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: 
     """These columns of a part for the buckets of this length in [start, end) that have events, in order. Raises
     ValueError or zlib.error if one is damaged.
     """
-    sql = f"SELECT start_us, body FROM guardian_summary_part WHERE {WHERE} ORDER BY start_us"
-    rows = db.execute(sql, (part, span_us, start_us, end_us)).fetchall()
-    return _run([((part, span_us, start), body) for start, body in rows], wanted)
+    sql = f"SELECT id, body FROM guardian_seal WHERE {WHERE} ORDER BY id"
+    return _run(db.execute(sql, seal_range(part, span_us, start_us, end_us)).fetchall(), wanted)
 
 
 def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: Collection[int]) -> Iterator[Run]:
@@ -119,8 +99,8 @@ def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: 
         yield _run(bodies, wanted)
 
 
-def _run(bodies: Sequence[tuple[Key, bytes]], wanted: Collection[int]) -> Run:
-    return Run([start for (_, _, start), _ in bodies], *decoded().joined(bodies, wanted))
+def _run(bodies: Sequence[tuple[int, bytes]], wanted: Collection[int]) -> Run:
+    return Run([seal_start(key) for key, _ in bodies], *decoded().joined(bodies, wanted))
 
 
 def columns(
@@ -146,17 +126,16 @@ def read_run(
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
     """The rows of the buckets that begin in [start, end), with bodies as stored: (start, part, body)."""
-    where = f"part IN {_PARTS} AND span_us = ? AND start_us >= ? AND start_us < ?"
-    sql = f"SELECT start_us, part, body FROM guardian_summary_part WHERE {where} ORDER BY part, start_us"
-    return db.execute(sql, (span_us, start_us, end_us)).fetchall()
+    ranges = [(span_us, start_us, end_us)]
+    return [(seal_start(key), int(part), body) for part in Part for key, body in bodies_in(db, part, ranges)[0]]
 
 
 def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> int:
     """Replace the totals of a bucket. Returns 1; for empty totals, which delete the bucket, the number of buckets
     deleted."""
     if not len(totals.users):
-        sql = f"DELETE FROM guardian_summary_part WHERE part IN {_STORED} AND span_us = ? AND start_us = ?"
-        return int(db.execute(sql, (span_us, start_us)).rowcount > 0)
+        keys = [(seal_key(part, span_us, start_us),) for part in STORED]
+        return int(db.executemany("DELETE FROM guardian_seal WHERE id = ?", keys).rowcount > 0)
     store(db, span_us, start_us, packed(totals))
     return 1
 
@@ -173,60 +152,38 @@ def packed(totals: Totals) -> Packed:
 
 def store(db: sqlite3.Connection, span_us: int, start_us: int, rows: Packed) -> None:
     """Replace the totals of a bucket."""
-    columns = "part, span_us, start_us, requests, body"
-    bound = [(part, span_us, start_us, requests, body) for part, requests, body in rows]
-    db.executemany(f"REPLACE INTO guardian_summary_part ({columns}) VALUES (?, ?, ?, ?, ?)", bound)
+    bound = [(seal_key(part, span_us, start_us), requests, body) for part, requests, body in rows]
+    db.executemany("REPLACE INTO guardian_seal (id, requests, body) VALUES (?, ?, ?)", bound)
 
 
 def copy(db: sqlite3.Connection, inner_us: int, at_us: int, span_us: int, start_us: int) -> None:
     """Store the bucket of `inner_us` that begins at `at_us` as that of `span_us` from `start_us` on: all of it."""
-    columns = "part, span_us, start_us, requests, body"
-    sql = f"REPLACE INTO guardian_summary_part ({columns}) SELECT part, ?, ?, requests, body FROM guardian_summary_part"
-    for part in Part:
-        where = "WHERE part = ? AND span_us = ? AND start_us = ?"
-        db.execute(f"{sql} {where}", (span_us, start_us, part, inner_us, at_us))
+    keys = [(seal_key(part, span_us, start_us), seal_key(part, inner_us, at_us)) for part in Part]
+    sql = "REPLACE INTO guardian_seal (id, requests, body) SELECT ?, requests, body FROM guardian_seal WHERE id = ?"
+    db.executemany(sql, keys)
 
 
 def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> int:
     """The number of requests in the buckets of this length that begin in [start, end)."""
-    sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_summary_part WHERE {WHERE}"
-    number: int = db.execute(sql, (Part.STATUSES, span_us, start_us, end_us)).fetchone()[0]
+    sql = f"SELECT coalesce(sum(requests), 0) FROM guardian_seal WHERE {WHERE}"
+    number: int = db.execute(sql, _range(span_us, start_us, end_us)).fetchone()[0]
     return number
+
+
+def first(db: sqlite3.Connection, span_us: int) -> int | None:
+    """When the first bucket of this length begins; None if there is none."""
+    (key,) = db.execute(f"SELECT min(id) FROM guardian_seal WHERE {WHERE}", _range(span_us, 0, _EVER)).fetchone()
+    return None if key is None else seal_start(key)
 
 
 def delete(db: sqlite3.Connection, before_us: int) -> None:
     """Delete the buckets that begin before this moment."""
-    keys = [(part, span, before_us) for part in (*Part, FAILED) for span in SPANS]
-    db.executemany("DELETE FROM guardian_summary_part WHERE part = ? AND span_us = ? AND start_us < ?", keys)
+    keys = [seal_range(part, span, 0, before_us) for part in STORED for span in SPANS]
+    db.executemany(f"DELETE FROM guardian_seal WHERE {WHERE}", keys)
 
 
 def people(db: sqlite3.Connection) -> Iterator[set[int]]:
     """The numbers of the people in each bucket, newest bucket first."""
-    sql = "SELECT span_us, start_us FROM guardian_summary_part WHERE part = ? ORDER BY start_us DESC"
-    for span, start in db.execute(sql, (Part.PEOPLE,)).fetchall():
+    buckets = [(start, span) for span in SPANS for start in starts(db, span, 0, _EVER)]
+    for start, span in sorted(buckets, reverse=True):
         yield set(read(db, span, start, (Part.PEOPLE,)).users[:, 0].tolist())
-
-
-def _convert(db: sqlite3.Connection) -> None:
-    """Convert summaries of the previous layout; a killed run resumes where it stopped. The old table is dropped at the
-    end: an older daemon then fails because it is missing, instead of reporting zeros.
-    """
-    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'guardian_summary'").fetchone():
-        return
-    (left,) = db.execute("SELECT count(*) FROM guardian_summary").fetchone()
-    if left > _OLD:
-        log.info("Bringing %d summaries into their new layout", left)
-    while rows := db.execute(f"SELECT span_us, start_us, body FROM guardian_summary LIMIT {_OLD}").fetchall():
-        converted = [(span, start, Totals.unpack_version_1(body)) for span, start, body in rows]
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            for span, start, totals in converted:
-                # If it was sealed again meanwhile, the old one is gone.
-                gone = db.execute("DELETE FROM guardian_summary WHERE span_us = ? AND start_us = ?", (span, start))
-                if gone.rowcount:
-                    put(db, span, start, totals)
-            db.execute("COMMIT")
-        except BaseException:
-            undo(db)
-            raise
-    db.execute("DROP TABLE IF EXISTS guardian_summary")

@@ -40,7 +40,7 @@ async def purge(repository):
 @pytest.mark.parametrize(
     ("change", "work"),
     [
-        ("INSERT ON guardian_summary_part", lambda repository: repository.seal(NOW)),
+        ("INSERT ON guardian_seal", lambda repository: repository.seal(NOW)),
         ("UPDATE ON guardian_user", lambda repository: repository.erase_user("ada@example.com")),
         ("DELETE ON guardian_request", purge),
     ],

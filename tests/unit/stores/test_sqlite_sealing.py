@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.totals import Part
-from guardian.stores.sqlite import sealing, seals
+from guardian.stores.sqlite import seal_layout, sealing, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
+from guardian.stores.sqlite.seal_keys import seal_start
 from guardian.stores.sqlite.totals import read_raw
 from tests.support.events import event
 from tracker.event import NOT_MEASURED, Event, Failure
@@ -65,7 +66,7 @@ def test_an_hour_and_a_day_of_one_bucket_have_its_bytes():
     db = stored(
         [event(START + n, user=f"u{n % 3}@example.com", path="/r", feature="f", duration_us=5) for n in range(9)]
     )
-    seals.prepare(db)
+    seal_layout.prepare(db)
     sealing.seal(db, START + 2 * DAY)
     bodies = [
         [(part, body) for _, part, body in seals.bodies(db, span, START // DAY * DAY, START // DAY * DAY + DAY)]
@@ -89,8 +90,7 @@ VISITS = st.lists(
 
 
 def summaries(db):
-    sql = "SELECT part, span_us, start_us, requests, body FROM guardian_summary_part ORDER BY 1, 2, 3"
-    return db.execute(sql).fetchall()
+    return db.execute("SELECT id, requests, body FROM guardian_seal ORDER BY id").fetchall()
 
 
 @given(VISITS, st.lists(st.integers(0, 300), max_size=3), st.integers(0, 30))
@@ -98,7 +98,7 @@ def test_hours_at_once_leave_what_5_minutes_at_a_time_leave(events, moments, at_
     found = []
     for chunk, times in ((-1, range(0, 310, 5)), (at_once, sorted(moments)), (sealing.CHUNK, ())):
         db = stored(events)
-        seals.prepare(db)
+        seal_layout.prepare(db)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sealing, "_AT_ONCE", chunk)
             for minutes in (*times, 310):
@@ -130,7 +130,7 @@ def test_an_event_that_comes_while_an_hour_is_summarised_is_not_lost(monkeypatch
     more = Event(hour + minutes * 60_000_000, "bob@example.com", "/r", "GET", "f", 200, 5)
     db, expected = stored(events), stored([*events, more])
     for each in (db, expected):
-        seals.prepare(each)
+        seal_layout.prepare(each)
     late(db, monkeypatch, more)
     sealing.seal(db, hour + DAY)
     sealing.seal(db, hour + DAY)
@@ -144,7 +144,7 @@ def test_an_event_that_comes_while_an_hour_is_summarised_is_not_lost(monkeypatch
 def test_an_hour_whose_beginning_was_purged_has_no_summary_of_what_is_left():
     hour = START // HOUR * HOUR
     db = stored([Event(hour + n * MINUTES5, "ada@example.com", "/r", "GET", "f", 200, 5) for n in range(12)])
-    seals.prepare(db)
+    seal_layout.prepare(db)
     db.execute("INSERT INTO guardian_meta VALUES ('purged_until_us', ?)", (hour + 2 * MINUTES5,))
     sealing.seal(db, hour + HOUR + MINUTES5)
     assert seals.starts(db, MINUTES5, hour, hour + HOUR) == [hour + n * MINUTES5 for n in range(2, 12)]
@@ -154,12 +154,12 @@ def test_an_hour_whose_beginning_was_purged_has_no_summary_of_what_is_left():
 def test_buckets_of_several_ranges_come_in_their_order_whatever_order_sqlite_takes():
     day = START // DAY * DAY
     db = stored([event(day + n * MINUTES5, path="/r", feature="f") for n in range(30)])
-    seals.prepare(db)
+    seal_layout.prepare(db)
     sealing.seal(db, day + 2 * DAY)
     db.execute("PRAGMA reverse_unordered_selects = ON")
     ranges = [(MINUTES5, day, day + HOUR), (HOUR, day, day + DAY)]
     expected = [list(range(day, day + HOUR, MINUTES5)), [day, day + HOUR, day + 2 * HOUR]]
     assert seals.starts_in(db, ranges) == expected
     bodies = seals.bodies_in(db, Part.STATUSES, ranges)
-    assert [[start for (_, _, start), _ in some] for some in bodies] == expected
+    assert [[seal_start(key) for key, _ in some] for some in bodies] == expected
     db.close()
