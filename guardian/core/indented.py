@@ -12,7 +12,7 @@ from typing import Any
 
 _LONG = 20
 """Longer lists are written item by item: a whole one could be 40 MB."""
-_OTHER = json.JSONEncoder(ensure_ascii=False, indent=2)
+_FLAT, _DEEP = json.JSONEncoder(ensure_ascii=False), json.JSONEncoder(ensure_ascii=False, indent=2)
 
 
 def indented_pieces(value: Any, margin: str = "\n") -> Iterator[str]:
@@ -47,7 +47,10 @@ def _indented(value: Any, margin: str) -> str:
     if isinstance(value, list) and value:
         items = [_indented(item, inner) for item in value]
         return f"[{inner}{f',{inner}'.join(items)}{margin}]"
-    return _OTHER.encode(value).replace("\n", margin)  # a line break of a text is written \n
+    if not value or not isinstance(value, dict | tuple):
+        return _FLAT.encode(value)
+    # With an indent each call leaves the garbage collector 30 objects. A line break in a text is written \n.
+    return _DEEP.encode(value).replace("\n", margin)
 
 
 def _is_object(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """JSON with an indent is what the standard library writes, in pieces."""
 
+import gc
 import json
 
 import pytest
@@ -35,3 +36,10 @@ def test_what_json_does_not_know_is_refused():
 
 def test_a_long_list_is_written_item_by_item():
     assert max(map(len, indented_pieces({"users": [{"name": "x" * 100}] * 1000}))) < 200
+
+
+def test_nothing_is_left_for_the_garbage_collector():
+    row = {"errors": [], "statuses": {}, "seen": None, "share": 0.5, "ordinary": True}
+    gc.collect()
+    list(indented_pieces({"users": [row] * 30}))
+    assert gc.collect() == 0
