@@ -16,6 +16,7 @@ from guardian.core.storage import StorageError
 from guardian.core.summary import Summary, TimelineBar
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite import lone_hours
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event as made
 from tests.support.events import failures_in
@@ -100,10 +101,13 @@ def test_reports_equal_the_plain_computation_over_addresses(store, tmp_path_fact
         st.lists(st.integers(-200, 3100), max_size=5),
         st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
         st.dictionaries(st.sampled_from([ADA, *IDS, "stranger"]), st.sampled_from([BOB, "cy@example.com", ADA])),
+        st.sampled_from([0, lone_hours.FEW]),
     )
-    def law(batches, seals, edges, ids):
+    def law(batches, seals, edges, ids, few):
         opener = STORES[store](tmp_path_factory.mktemp("law"))
-        asyncio.run(_equals_the_plain(opener, batches, seals, sorted(edges), ids))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lone_hours, "FEW", few)
+            asyncio.run(_equals_the_plain(opener, batches, seals, sorted(edges), ids))
 
     law()
 

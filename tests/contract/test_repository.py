@@ -23,7 +23,7 @@ from guardian.core.summary import Summary, TimelineBar
 from guardian.core.time import micros
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.people.book import NO_BOOK
-from guardian.stores.sqlite import pacing, retention, sealing, seals
+from guardian.stores.sqlite import lone_hours, pacing, retention, sealing, seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support import older_seals
@@ -110,7 +110,8 @@ async def test_nothing_stored_is_nothing_and_no_error(repository):
     assert await repository.recorders() == []
 
 
-async def test_sealing_writes_each_closed_bucket_once(repository, sqlite_file):
+async def test_sealing_writes_each_closed_bucket_once(repository, sqlite_file, monkeypatch):
+    monkeypatch.setattr(lone_hours, "FEW", 0)
     await repository.write([event(1), event(61), event(60 * 25)])
     assert await repository.seal(moment(5)) == 0  # within the grace of 60 s
     assert await repository.seal(moment(6)) == 1
@@ -128,13 +129,17 @@ async def test_seals_hold_no_address(repository, sql):
     assert "ada@example.com" not in (await repository.summary(DAY, NOW)).users
 
 
-async def test_an_event_that_comes_late_counts_before_and_after_it_is_sealed_again(repository, sql):
+@pytest.mark.parametrize(("few", "rows"), [(0, 2 + 2 + 2), (lone_hours.FEW, 1 + 2 + 2)])
+async def test_an_event_that_comes_late_counts_before_and_after_it_is_sealed_again(
+    repository, sql, monkeypatch, few, rows
+):
+    monkeypatch.setattr(lone_hours, "FEW", few)
     await repository.write([event(1), event(200)])
     await repository.seal(NOW)
     await repository.write([event(2, "bob@example.com"), event(-600)])
     window = (DAY - timedelta(days=1), NOW)
     assert (await repository.summary(*window)).requests == 4
-    assert await repository.seal(NOW) == 2 + 2 + 2  # two of 5 minutes, their hours, their days
+    assert await repository.seal(NOW) == rows  # of 5 minutes, of hours, of days
     assert sql("SELECT * FROM guardian_dirty") == []
     assert await repository.summary(*window) == await whole(repository)
 
@@ -168,6 +173,7 @@ async def test_an_event_that_comes_while_a_bucket_is_sealed_is_not_lost(
 
 
 async def test_two_that_seal_at_once_both_come_to_an_end(repository, monkeypatch, sqlite_file):
+    monkeypatch.setattr(lone_hours, "FEW", 0)
     await repository.write([event(n * 10) for n in range(20)])
     read = sealing.read_bucket
 
@@ -208,11 +214,15 @@ def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_
         batches,
         st.lists(st.integers(-200, 3100), max_size=5),
         st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
+        st.sampled_from([0, 2, lone_hours.FEW]),
     )
-    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100])
-    def law(batches, seals, edges):
+    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], 0)
+    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], lone_hours.FEW)
+    def law(batches, seals, edges, few):
         opener = STORES[store](tmp_path_factory.mktemp("law"))
-        asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lone_hours, "FEW", few)
+            asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
 
     law()
 
@@ -450,7 +460,8 @@ async def test_the_number_of_events_is_right_after_a_purge_with_events_that_come
 
 
 @pytest.mark.parametrize("layout", [older_seals.version_1, older_seals.parts])
-async def test_summaries_of_older_layouts_are_converted_and_say_the_same(open_stores, sqlite_file, layout):
+async def test_summaries_of_older_layouts_are_converted_and_say_the_same(open_stores, sqlite_file, layout, monkeypatch):
+    monkeypatch.setattr(lone_hours, "FEW", 0)
     stores = await open_stores()
     await stores.events.write([event(m, f"u{m % 7}@example.com", [200, 404][m % 2]) for m in range(0, 2800, 3)])
     await stores.events.seal(NOW)

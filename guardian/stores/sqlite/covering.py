@@ -1,17 +1,19 @@
-"""Splits a window in SQLite into pieces: the longest sealed buckets inside it, and single events where none fits."""
+"""Splits a window in SQLite into pieces: the longest sealed buckets inside it, and single events where none fits, or
+where an hour stands alone (see `lone_hours`)."""
 
 from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from guardian.core.storage import WindowGone
-from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import DAY, MINUTES5, SPANS
+from guardian.stores.sqlite import lone_hours, seals
+from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, SPANS
+from guardian.stores.sqlite.lone_hours import Starts
 
 _UNTIL = ("sealed", "purged", "forgotten")
 _FACTS = (
@@ -84,7 +86,7 @@ class Cover:
             before = made[place - 1].end if (place := bisect_left(starts, first)) else first
             over = before > first or (inside and inside[-1].end > last)
             if over and not self._all_known and edges[-1] - edges[0] <= _FEW * MINUTES5:
-                ranges = [(span, edges[0] - span, edges[-1]) for span in SPANS]
+                ranges = [(span, edges[0] - max(span, HOUR), edges[-1] + HOUR) for span in SPANS]
                 self._known[:0] = zip(ranges, seals.starts_in(self._db, ranges), strict=True)
                 self._all_known = True
             found.append(self.pieces(first, last) if over else inside)
@@ -100,14 +102,18 @@ class Cover:
 
 def _around(start: int, end: int) -> Iterator[seals.Range]:
     """Where the pieces of [start, end) are looked for if no bucket is missing: among the days inside, the hours before
-    and after these, and the 5 minutes before and after those."""
+    and after these, and the 5 minutes before and after those, in the whole hours at the edges: they may stand alone."""
     middle = None
     for span in SPANS:
-        low, high = -(-start // span) * span, end // span * span
+        if span == DAY:
+            low, high = -(-start // DAY) * DAY, end // DAY * DAY
+        else:
+            low, high = start // HOUR * HOUR, -(-end // HOUR) * HOUR
         if low < high:
             sides = ((low, high),) if middle is None else ((low, middle[0]), (middle[1], high))
             yield from ((span, *side) for side in sides if side[0] < side[1])
-            middle = low, high
+        low, high = -(-start // span) * span, end // span * span
+        middle = (low, high) if low < high else middle
 
 
 def pieces(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Piece]:
@@ -119,19 +125,30 @@ def cover(
     db: sqlite3.Connection, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
 ) -> Iterator[Piece]:
     """The pieces of [start, end), in order: the longest buckets that fit, and single events between them. Before
-    `sealed`, 5 minutes without a bucket have no events, unless they are among the `stale` ones (ascending starts).
+    `sealed`, 5 minutes without a bucket have no events, unless they are among the `stale` ones (ascending starts), or
+    in a lone hour.
     """
     return _cover(partial(seals.starts, db), start, end, spans, sealed, stale)
 
 
 def _cover(
-    starts: Callable[[int, int, int], Sequence[int]],
-    start: int,
-    end: int,
-    spans: Sequence[int],
-    sealed: int,
-    stale: Sequence[int],
+    starts: Starts, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
 ) -> Iterator[Piece]:
+    if tuple(spans) != SPANS[-1:]:
+        yield from _buckets(starts, start, end, spans, sealed, stale)
+        return
+    at = start
+    for hour in lone_hours.find_among(starts, start, end) if start < end else ():
+        yield from _buckets(starts, at, hour, spans, sealed, stale)
+        yield Piece(max(start, hour), min(hour + HOUR, end), 0)
+        at = hour + HOUR
+    yield from _buckets(starts, at, end, spans, sealed, stale)
+
+
+def _buckets(
+    starts: Starts, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
+) -> Iterator[Piece]:
+    """The pieces of [start, end), in which no lone hour begins or ends within the last of these lengths."""
     if start >= end:
         return
     if not spans:

@@ -14,7 +14,7 @@ from guardian.core.storage import RecorderHealth, RecorderNote, Signs, StorageSt
 from guardian.core.time import micros, moment
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import MINUTES5, ids, meta, time_of
+from guardian.stores.sqlite.buckets import HOUR, MINUTES5, ids, meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.log import log_bytes
@@ -52,7 +52,7 @@ class SqliteOverview(EventsFile):
             (oldest,) = db.execute("SELECT min(id) FROM guardian_request").fetchone()
             (newest,) = db.execute(_NEWEST, (_first_ahead(now),)).fetchone()
             (pages,), (page_size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
-            totals = seals.first(db, MINUTES5)
+            totals = _totals_since(db)
             return StorageStats(
                 count_events(db),
                 _count_people(db, people),
@@ -121,6 +121,15 @@ def _notes(rows: Iterable[Sequence[Any]]) -> list[RecorderNote]:
 
 def _time_of(number: int | None) -> datetime | None:
     return None if number is None else moment(time_of(number))
+
+
+def _totals_since(db: sqlite3.Connection) -> int | None:
+    """When the first 5 minutes with totals begin; None if there are none. Of a lone hour its events say it."""
+    hour, found = seals.first(db, HOUR), seals.first(db, MINUTES5)
+    if hour is None or (found is not None and found < hour + HOUR):
+        return found
+    (first,) = db.execute("SELECT min(id) FROM guardian_request WHERE id >= ?", ids(hour, 0)[:1]).fetchone()
+    return int(time_of(first)) // MINUTES5 * MINUTES5
 
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:

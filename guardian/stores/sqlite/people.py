@@ -2,7 +2,8 @@
 
 Sealed summaries count by number, so they stay valid whatever the aliases say. Rows of two numbers are joined if one
 follows the other. If they overlap in time, the person's row is computed from the shorter buckets inside, and within 5
-minutes from single events. The result is exact, and only people with several ids cost time.
+minutes and hours that have none (`lone_hours`) from single events. The result is exact, and only people with several
+ids cost time.
 """
 
 from __future__ import annotations
@@ -106,26 +107,27 @@ class People:
             return followed(rows)
         if span_us == MINUTES5 and start_us < meta(db, "purged_until_us"):
             return spanned(rows)
-        inner = self._single(db, twice, start_us) if span_us == MINUTES5 else self._inside(db, twice, start_us, span_us)
+        inner = self._inside(db, twice, start_us, span_us)
         rows = np.concatenate((followed(rows[~np.isin(rows[:, 0], twice)]), inner))
         return rows[np.argsort(rows[:, 0], kind="stable")]
 
     def _inside(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int, span_us: int) -> np.ndarray:
-        """The persons' rows, computed from the shorter buckets inside."""
-        inner = _INSIDE[span_us]
-        found = []
-        for at, part in seals.read_run(db, inner, start_us, start_us + span_us, (Part.PEOPLE, Part.TIMES)):
-            users = part.users
-            found.append(self._rows(db, users[np.isin(self.persons(users[:, 0]), persons)], at, inner))
+        """The persons' rows, computed from the shorter buckets inside, or single events where there are none."""
+        found, end_us = list[np.ndarray](), start_us + span_us
+        if inner := _INSIDE.get(span_us):
+            for at, part in seals.read_run(db, inner, start_us, end_us, (Part.PEOPLE, Part.TIMES)):
+                users = part.users
+                found.append(self._rows(db, users[np.isin(self.persons(users[:, 0]), persons)], at, inner))
+        if not found:
+            return self._single(db, persons, start_us, end_us)
         rows = np.concatenate(found)
         return followed(rows[np.argsort(rows[:, 0], kind="stable")])
 
-    def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int) -> np.ndarray:
-        """The persons' rows, computed from the single events of 5 minutes."""
-        window = ids(start_us, start_us + MINUTES5)
+    def _single(self, db: sqlite3.Connection, persons: np.ndarray, start_us: int, end_us: int) -> np.ndarray:
+        """The persons' rows, computed from the single events of [start, end)."""
         sql = f"SELECT {AT_US}, user, route, status, duration_us, duration_us FROM guardian_request"
         table = np.array(
-            db.execute(f"{sql} WHERE id >= ? AND id < ? ORDER BY id", window).fetchall(), np.int64
+            db.execute(f"{sql} WHERE id >= ? AND id < ? ORDER BY id", ids(start_us, end_us)).fetchall(), np.int64
         ).reshape(-1, 6)
         table[:, 1] = self.persons(table[:, 1])
         return Totals.of(table[np.isin(table[:, 1], persons)]).users

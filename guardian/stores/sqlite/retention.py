@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 from guardian.core.totals import Part
-from guardian.stores.sqlite import imported, sealed_failures, seals
+from guardian.stores.sqlite import imported, lone_hours, sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, MINUTES5, begin_epoch, ids, meta, set_meta, transaction
 from guardian.stores.sqlite.burying import unlink
 from guardian.stores.sqlite.log import empty_log
 from guardian.stores.sqlite.pacing import cut_log, in_portions, own_checkpoints
-from guardian.stores.sqlite.sealing import GRACE_US, seal
+from guardian.stores.sqlite.sealing import GRACE_US, seal, spread
 from tracker.event import ANONYMOUS
 
 _AT_ONCE = 50_000
@@ -28,13 +28,16 @@ def purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: in
 
 
 def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: int) -> int:
-    seal(db, events_before_us + MINUTES5 + GRACE_US)
+    until = events_before_us + MINUTES5 + GRACE_US
+    seal(db, until)
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
     _, end = ids(0, before)
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
+        spread(db, before, until)
         set_meta(db, "purged_until_us", before)
         sealed_failures.forget(db, before)
         in_portions(lambda rows: _delete_events(db, end, rows))
+    lone_hours.leave_all(db, before)
     db.execute("DELETE FROM guardian_recorder WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_recorder_note WHERE seen_us < ?", (before,))
     db.execute("DELETE FROM guardian_late WHERE start_us < ?", (before,))

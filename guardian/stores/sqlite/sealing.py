@@ -3,7 +3,7 @@
 They refer to people by the number of their dictionary row, never by address, so erasing a person changes one row there.
 Times are Unix microseconds. Three values in guardian_meta and a table control it: `sealed_until_us` (every 5 minutes
 before it are summarised), `purged_until_us` (single events before it are deleted), `forgotten_until_us` (summaries
-too), and guardian_dirty (5 minutes that a late event has made stale).
+too), and guardian_dirty (5 minutes that a late event has made stale). Small hours stand alone, see `lone_hours`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import Totals
-from guardian.stores.sqlite import sealed_failures, seals
+from guardian.stores.sqlite import lone_hours, sealed_failures, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
-from guardian.stores.sqlite.numbers import read_numbers
-from guardian.stores.sqlite.totals import CHUNK
+from guardian.stores.sqlite.totals import CHUNK, event_columns
 
 GRACE_US = 60_000_000
 """A bucket is sealed this long after its end, when recorders have stored what they still held."""
-_COUNT = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
-_COLUMNS = (
-    "{key}", "user", "route", "status", "duration_us",
-    # Of most requests the latency is the duration (see LATENCY): few have one that has to be read.
-    "CASE WHEN latency_us IS NOT NULL THEN {key} END", "latency_us",
-)  # fmt: skip
 _AT_ONCE = CHUNK  # an hour with more events is summarised 5 minutes at a time
 _INNER = ((HOUR, MINUTES5), (DAY, HOUR))
 
@@ -36,8 +28,8 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
     """Summarise stale buckets, then newly closed ones, then complete hours and days. Returns how many rows were
     written. Slow reads happen before each transaction, which only stores rows."""
     written, low = 0, meta(db, "sealed_until_us") - 2 * DAY
-    for (start,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us").fetchall():
-        written += _seal(db, start, start + MINUTES5, closing=False) or 0
+    for start, until in _stale(db):
+        written += _seal(db, start, until, closing=False) or 0
         low = min(low, start)
     end = (now_us - GRACE_US) // MINUTES5 * MINUTES5
     while (at := _next_closed(db, end)) is not None:
@@ -52,6 +44,35 @@ def seal(db: sqlite3.Connection, now_us: int) -> int:
 def join(db: sqlite3.Connection, low: int) -> int:
     """Make the complete hours and days that are missing, starting with the day of this moment. Returns how many."""
     return sum(_join(db, span, inner, start) for span, inner in _INNER for start in _missing(db, span, inner, low))
+
+
+def spread(db: sqlite3.Connection, before_us: int, now_us: int) -> None:
+    """Give the lone hours that begin before this moment their 5 minutes back, so that their events can be deleted."""
+    purged = meta(db, "purged_until_us")
+    while [at for at in lone_hours.find(db, purged, before_us) if at >= purged and not _spread(db, at)]:
+        seal(db, now_us)
+
+
+def _spread(db: sqlite3.Connection, hour: int) -> bool:
+    """False, with the hour marked as stale, if an event has come for it."""
+    rows = [(at, seals.packed(totals)) for at, totals in _read_buckets(db, hour, hour + HOUR)]
+    with transaction(db):
+        number = sum(row[0][1] for _, row in rows)
+        current = number == seals.count(db, hour, hour + HOUR) == seals.requests(db, HOUR, hour, hour + HOUR)
+        for at, row in rows if current else ():
+            seals.store(db, MINUTES5, at, row)
+        if not current:
+            db.execute("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", (hour,))
+    return current
+
+
+def _stale(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """What late events have made stale, each [start, end): of a lone hour all."""
+    dirty = [at for (at,) in db.execute("SELECT start_us FROM guardian_dirty ORDER BY start_us")]
+    hours = {at // HOUR * HOUR for at in dirty}
+    alone = {hour for hour in hours if lone_hours.find(db, hour, hour + HOUR)}
+    found = ((at // HOUR * HOUR, HOUR) if at // HOUR * HOUR in alone else (at, MINUTES5) for at in dirty)
+    return [(start, start + span) for start, span in dict.fromkeys(found)]
 
 
 def _next_closed(db: sqlite3.Connection, end: int) -> int | None:
@@ -75,39 +96,48 @@ def _until(db: sqlite3.Connection, start: int, end: int) -> int:
     """Up to when events from `start` on are summarised at once: to the end of the hour, but not beyond `end`; for 5
     minutes where these are too many. Summarising a past of many hours takes a third less time by the hour."""
     until = min(start // HOUR * HOUR + HOUR, end)
-    (number,) = db.execute(_COUNT, ids(start, until)).fetchone()
-    return until if number <= _AT_ONCE else start + MINUTES5
+    return until if seals.count(db, start, until) <= _AT_ONCE else start + MINUTES5
 
 
 def _seal(db: sqlite3.Connection, start: int, until: int, *, closing: bool) -> int | None:
     """Summarise the 5 minutes from `start` to `until`, which lie in one hour, and delete the hour and day around them,
     which are joined again later, but for an hour that is all there. Returns how many rows were written; None, with
-    nothing changed, if an event came in between.
+    nothing changed, if an event came in between, or others have sealed the hour.
     """
     hour, several = start // HOUR * HOUR, until - start > MINUTES5
     found = _read_buckets(db, start, until) if several else [(start, read_bucket(db, start))]
-    rows = [(at, seals.packed(totals) if len(totals.users) else None) for at, totals in found]
-    whole = several and until == hour + HOUR and meta(db, "sealed_until_us") <= hour
-    joined = seals.packed(Totals.merge([totals for _, totals in found])) if whole and found else None
+    number = sum(int(totals.users[:, 1].sum()) for _, totals in found)
+    whole = several and until == hour + HOUR and _open_since(db, closing=closing) <= hour
+    alone = whole and number < lone_hours.FEW
+    rows = [(at, seals.packed(totals) if len(totals.users) else None) for at, totals in found if not alone]
+    joined = seals.packed(Totals.merge([totals for _, totals in found])) if whole and number else None
     with transaction(db):
         first = meta(db, "sealed_until_us") if closing else start
-        (number,) = db.execute(_COUNT, ids(first, until)).fetchone()
         # Equal: none was added, and none is ever removed.
-        if number != sum(int(totals.users[:, 1].sum()) for _, totals in found):
+        if number != seals.count(db, first, until):
             return None
+        whole = whole and _open_since(db, closing=closing) <= hour
+        if not whole and (alone or (not closing and lone_hours.find(db, hour, hour + HOUR))):
+            return None  # what is left of the hour would be missing
         written = 0
         db.execute("DELETE FROM guardian_dirty WHERE start_us >= ? AND start_us < ?", (start, until))
         # Events that arrive for purged time are not counted: the other events of their bucket are gone.
         purged = meta(db, "purged_until_us")
-        for at, row in rows:
+        for at, row in [(hour, None)] if alone else rows:
             if at >= purged:
                 written += _put(db, at, row)
-        if joined is not None and max(first, purged) <= hour:
+        if joined is not None and whole:
             seals.store(db, HOUR, hour, joined)
             written += 1
+            lone_hours.leave(db, hour)
         if closing:
             set_meta(db, "sealed_until_us", until)
     return written
+
+
+def _open_since(db: sqlite3.Connection, *, closing: bool) -> int:
+    """Since when all events are stored and, if `closing`, none is summarised."""
+    return max(meta(db, "purged_until_us"), meta(db, "sealed_until_us") if closing else 0)
 
 
 def _put(db: sqlite3.Connection, at: int, row: seals.Packed | None) -> int:
@@ -123,7 +153,7 @@ def _put(db: sqlite3.Connection, at: int, row: seals.Packed | None) -> int:
 def _read_buckets(db: sqlite3.Connection, start: int, until: int) -> list[tuple[int, Totals]]:
     """The start and the totals of each 5 minutes in [start, until) that have events, read at once. Raises as
     `read_bucket` does."""
-    columns = _columns(db, start, until)
+    columns = event_columns(db, start, until)
     edges = range(start, until + 1, MINUTES5)
     places = np.searchsorted(columns[0], edges).tolist()
     return [
@@ -134,33 +164,16 @@ def _read_buckets(db: sqlite3.Connection, start: int, until: int) -> list[tuple[
 
 
 def read_bucket(db: sqlite3.Connection, start: int) -> Totals:
-    """The totals of the 5 minutes from `start`, from single events: the same as `read_raw`, in half the time. Raises
+    """The totals of the 5 minutes from `start`, from single events: the same as `read_raw`. Raises
     ValueError if a row holds something that is not a number.
     """
-    (number,) = db.execute(_COUNT, ids(start, start + MINUTES5)).fetchone()
-    steps = range(1 + number // CHUNK + 1)
+    steps = range(1 + seals.count(db, start, start + MINUTES5) // CHUNK + 1)
     edges = [start + MINUTES5 * step // (len(steps) - 1) for step in steps]
     return Totals.merge([_read(db, first, end) for first, end in pairwise(edges)])
 
 
 def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
-    return Totals.counted(*_columns(db, start, end))
-
-
-def _columns(db: sqlite3.Connection, start: int, end: int) -> tuple[np.ndarray, ...]:
-    """What `Totals.counted` takes of the events in [start, end), in the order of time."""
-    first, last = ids(start, end)
-    wanted = [each.format(key=f"id - {first}") for each in _COLUMNS]
-    key, user, route, status, duration, special, latencies = read_numbers(
-        db, wanted, "id >= ? AND id < ?", (first, last)
-    )
-    at = time_of(key + first)
-    if not np.all(key[1:] > key[:-1]):
-        place = np.argsort(key, kind="stable")
-        key, at, user, route, status, duration = (each[place] for each in (key, at, user, route, status, duration))
-    latency = np.where(status % 1000 == WEBSOCKET, -1, duration)
-    latency[np.searchsorted(key, special)] = latencies
-    return at, user, route, status, duration, latency
+    return Totals.counted(*event_columns(db, start, end))
 
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
@@ -181,4 +194,6 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
             seals.copy(db, inner, before[0][0], span, start)
         elif current and totals is not None:
             seals.put(db, span, start, totals)
+        if current and span == HOUR:
+            lone_hours.leave(db, start)
     return int(current)

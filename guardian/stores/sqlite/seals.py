@@ -1,7 +1,8 @@
 """The rows of sealed summaries. Each part of a bucket's totals is a row of its own, so readers only load what they
 show.
 
-Times are Unix microseconds. A bucket without events has no row.
+Times are Unix microseconds. A bucket without events has no row. Neither have the 5 minutes of a lone hour
+(see `lone_hours`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
-from guardian.stores.sqlite.buckets import SPANS
+from guardian.stores.sqlite.buckets import SPANS, ids
 from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
 
@@ -38,6 +39,13 @@ def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> 
     """The starts of the buckets of this length in [start, end) that have events, ascending."""
     found = db.execute(f"SELECT id FROM guardian_seal WHERE {WHERE} ORDER BY id", _range(span_us, start_us, end_us))
     return [seal_start(key) for (key,) in found]
+
+
+def count(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
+    """How many single events of [start, end) are stored."""
+    sql = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
+    number: int = db.execute(sql, ids(start_us, end_us)).fetchone()[0]
+    return number
 
 
 def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:

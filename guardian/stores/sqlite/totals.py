@@ -16,6 +16,7 @@ from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta, time_of
 from guardian.stores.sqlite.covering import Piece, cover, pieces, runs
+from guardian.stores.sqlite.numbers import read_numbers
 
 if TYPE_CHECKING:
     from guardian.stores.sqlite.people import People
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 _FIRST_AND_LAST = "SELECT (SELECT min(id) FROM guardian_request), (SELECT max(id) FROM guardian_request)"
 LATENCY = f"coalesce(latency_us, CASE WHEN status % 1000 = {WEBSOCKET} THEN -1 ELSE duration_us END)"
 """The SQL for an event's latency, from its row in guardian_request; -1 if it is unknown."""
+_COLUMNS = (
+    "{key}", "user", "route", "status", "duration_us",
+    # Of most requests the latency is the duration (see LATENCY): few have one that has to be read.
+    "CASE WHEN latency_us IS NOT NULL THEN {key} END", "latency_us",
+)  # fmt: skip
 CHUNK = 50_000
 """How many events are loaded at a time."""
 
@@ -38,6 +44,10 @@ def read_raw(
     """The totals of [start, end) from single events, as far as these parts give them; with `routes` (dictionary
     numbers), only of those. With `people`, here and below, all ids of a person count as one.
     """
+    if routes is None and seals.count(db, start_us, end_us) <= CHUNK:
+        at, user, route, status, duration, latency = event_columns(db, start_us, end_us)
+        user = user if people is None else people.persons(user)
+        return Totals.counted(at, user, route, status, duration, latency, parts)
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
     columns = f"{AT_US}, user, route, status, duration_us, {LATENCY}"
     rows = f"SELECT {columns} FROM guardian_request WHERE id >= ? AND id < ? {only}"
@@ -51,6 +61,23 @@ def read_raw(
         at, user, route, status, duration, latency = table.T
         found.append(Totals.counted(at, user, route, status, duration, latency, parts))
     return Totals.merge(found)
+
+
+def event_columns(db: sqlite3.Connection, start: int, end: int) -> tuple[np.ndarray, ...]:
+    """What `Totals.counted` takes of the events in [start, end), in the order of time, read at once: in half the time
+    that they take row by row. Raises ValueError if a row holds something that is not a number."""
+    first, last = ids(start, end)
+    wanted = [each.format(key=f"id - {first}") for each in _COLUMNS]
+    key, user, route, status, duration, special, latencies = read_numbers(
+        db, wanted, "id >= ? AND id < ?", (first, last)
+    )
+    at = time_of(key + first)
+    if not np.all(key[1:] > key[:-1]):
+        place = np.argsort(key, kind="stable")
+        key, at, user, route, status, duration = (each[place] for each in (key, at, user, route, status, duration))
+    latency = np.where(status % 1000 == WEBSOCKET, -1, duration)
+    latency[np.searchsorted(key, special)] = latencies
+    return at, user, route, status, duration, latency
 
 
 def read_totals(
@@ -86,17 +113,11 @@ def count_events(db: sqlite3.Connection) -> int:
         return 0
     # Sealed buckets before that count events that are already deleted.
     purged, sealed = meta(db, "purged_until_us"), meta(db, "sealed_until_us")
-    number = _counted(db, 0, purged)
+    number = seals.count(db, 0, purged)
     dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (purged,))
     start, end = max(purged, time_of(first) // DAY * DAY), time_of(last) + 1
     for span, at, until in runs(list(cover(db, start, end, SPANS, sealed, [at for (at,) in dirty]))):
-        number += seals.requests(db, span, at, until) if span else _counted(db, at, until)
-    return number
-
-
-def _counted(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
-    sql = "SELECT count(*) FROM guardian_request WHERE id >= ? AND id < ?"
-    number: int = db.execute(sql, ids(start_us, end_us)).fetchone()[0]
+        number += seals.requests(db, span, at, until) if span else seals.count(db, at, until)
     return number
 
 
