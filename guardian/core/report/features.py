@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from guardian.core.activity import Activity
-from guardian.core.histogram import quantiles_of
+from guardian.core.histogram import quantiles_of_each
 from guardian.core.report.model import Feature, FeatureBefore, Quantiles
 from guardian.core.summary import Route, RouteTotals
 from tracker.event import NOTED
@@ -17,7 +17,7 @@ def features(activity: Activity) -> list[Feature]:
     for route, totals in activity.routes.items():
         grouped.setdefault(route.feature, []).append(totals)
     rows = []
-    for name, routes in grouped.items():
+    for (name, routes), took in zip(grouped.items(), latencies(grouped.values()), strict=True):
         outcomes = _outcomes(routes)
         requests = sum(outcomes.values())
         bad = {outcome: number for outcome, number in outcomes.items() if outcome >= 400}
@@ -30,7 +30,7 @@ def features(activity: Activity) -> list[Feature]:
                 error_rate=round(sum(bad.values()) / requests, 4),
                 statuses=by_status(bad),
                 failed_users=activity.failed_users.get(name, 0),
-                latency_ms=latency(routes),
+                latency_ms=took,
             )
         )
     return sorted(rows, key=lambda row: (-row.requests, row.name))
@@ -70,8 +70,13 @@ def latency(routes: Iterable[RouteTotals]) -> Quantiles:
 
     The latency is the duration, and for an answer that streams and a WebSocket the time to the first byte.
     """
-    values = quantiles_of([totals.durations for totals in routes], (0.5, 0.95, 0.99))
-    return Quantiles(*(None if value is None else round(value, 2) for value in values))
+    return latencies([routes])[0]
+
+
+def latencies(groups: Iterable[Iterable[RouteTotals]]) -> list[Quantiles]:
+    """The same of each of these groups of routes."""
+    found = quantiles_of_each([[totals.durations for totals in routes] for routes in groups], (0.5, 0.95, 0.99))
+    return [Quantiles(*(None if value is None else round(value, 2) for value in values)) for values in found]
 
 
 def by_status(outcomes: Mapping[int, int]) -> dict[str, int]:

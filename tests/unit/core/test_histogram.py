@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardian.core.histogram import Histogram, quantiles_of
+from guardian.core.histogram import Histogram, quantiles_of, quantiles_of_each
 from guardian.core.summary import quantiles_ms
 
 QS = (0.0, 0.5, 0.95, 0.99, 1.0)
@@ -36,5 +36,12 @@ def test_quantiles_of_several_are_those_of_one_dictionary_of_all(parts, data):
     assert quantiles_of(given, QS) == quantiles_ms(total, QS)
 
 
+@given(st.lists(st.lists(bins, max_size=3), max_size=4), st.data())
+def test_quantiles_of_each_group_are_those_of_the_group_alone(groups, data):
+    given = [[columns(part) if data.draw(st.booleans()) else part for part in group] for group in groups]
+    assert quantiles_of_each(given, QS) == [quantiles_of(group, QS) for group in given]
+
+
 def test_without_latencies_there_are_no_quantiles():
     assert quantiles_of([], QS) == quantiles_of([{}], QS) == quantiles_of([{3: 0}], QS) == [None] * len(QS)
+    assert quantiles_of_each([], QS) == []
