@@ -73,6 +73,8 @@ def read_failed(
     found, notes = [[_NONE] * len(columns)], [_UNKNOWN[:0]]
 
     def read_index(until: int) -> None:
+        if first >= until:  # as between two days: a statement less
+            return
         more = _in_index(db, columns, (first, until), routes)
         found.extend(more)
         notes.extend(np.broadcast_to(_UNKNOWN, (len(part[0]), 4)) for part in more)
