@@ -11,10 +11,10 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns, MinuteCounts
 from guardian.stores.people.aliases import Aliases
-from guardian.stores.sqlite.buckets import AT_US, epoch, ids, time_of
+from guardian.stores.sqlite.buckets import AT_US, epoch, ids
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
-from guardian.stores.sqlite.numbers import read_numbers, read_packed
+from guardian.stores.sqlite.numbers import read_packed
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.routes import all_features
@@ -89,22 +89,24 @@ class Singles:
 
     def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         """Read the events of [start, end) without keeping them."""
-        if not db.in_transaction:  # one state for both queries
+        if not db.in_transaction:  # one state for all queries
             return in_one_state(db, lambda same: self.read(same, start_us, end_us))
-        first, end = ids(start_us, end_us)
-        where, span = f"id >= ? AND id < ? {narrowed(db, self.only)}", (first, end)
-        wanted = ((f"id - {first}", _routes_and_outcomes(db)), ("coalesce(latency_us, duration_us)", _users(db)))
-        key, route, status, duration_us, user = read_packed(db, wanted, where, span)
-        # Few requests fail, and they have an index, so this is faster than one more number for each request.
-        failed, failures = read_numbers(db, (f"id - {first}", "failure"), f"{where} AND failure IS NOT NULL", span)
-        if np.any(key[1:] < key[:-1]):
-            order = np.argsort(key)
-            key, route, status, duration_us, user = (each[order] for each in (key, route, status, duration_us, user))
-        failure, rows = np.full(len(key), -1, dtype=np.int32), np.searchsorted(key, failed)
-        failure[rows] = self._failed(db, failures << _ROUTE_BITS | route[rows])
-        at_us = time_of(key) + start_us
-        found = (at_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
-        return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, found, strict=True)})
+        at_bits = {f"{AT_US} - {start_us}": (end_us - start_us).bit_length()}
+        # What may be of any size stands on top: most requests have no failure, and last less than a minute.
+        wanted = (
+            ("coalesce(failure, 0)", at_bits | _routes_and_outcomes(db)),
+            ("coalesce(latency_us, duration_us)", _users(db)),
+        )
+        where = f"id >= ? AND id < ? {narrowed(db, self.only)}"
+        found = read_packed(db, wanted, where, ids(start_us, end_us))
+        if np.any(found[1][1:] < found[1][:-1]):
+            order = np.argsort(found[1], kind="stable")
+            found = tuple(each[order] for each in found)
+        number, at, route, status, duration_us, user = found
+        failure, failed = np.full(len(at), -1, dtype=np.int32), np.flatnonzero(number)
+        failure[failed] = self._failed(db, number[failed] << _ROUTE_BITS | route[failed])
+        columns = (at + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
+        return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, columns, strict=True)})
 
     def add(self, later: Columns, end: int, keep_us: int) -> None:
         """Append these events, which directly follow and reach to the minute `end`; drop those before `keep_us`."""
