@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from operator import index, le
@@ -50,15 +51,17 @@ def _at_once(events: Sequence[Event], names: Dictionaries) -> Batch | None:
         if {*map(len, events)} != {_WIDTH}:
             return None
         # zip(*events) would create an iterator for each event: so many objects trigger the garbage collector.
-        flat: list[Any] = [*chain.from_iterable(events)]
+        flat: list[Any] = []
+        deque(map(flat.extend, events), maxlen=0)
         at, user, endpoint, method, feature, status, duration, failure, latency, client = (
             flat[place::_WIDTH] for place in range(_WIDTH)
         )
         if client.count(None) < len(client) or {*map(type, chain(at, status, duration))} != {int}:
             return None
-        if max(at) > _MAX_US or min(duration) < 0 or not all(map(le, duration, at)):
-            return None
-        if min(status) < 0 or max(status) > _MAX_STATUS:
+        ordered = all(map(le, at, islice(at, 1, None)))
+        first, last = (at[0], at[-1]) if ordered else (min(at), max(at))
+        codes = {*status}
+        if last > _MAX_US or min(duration) < 0 or max(duration) > first or min(codes) < 0 or max(codes) > _MAX_STATUS:
             return None
         if latency.count(None) < len(latency) and not all(map(_fits, latency, duration)):
             return None
@@ -71,7 +74,7 @@ def _at_once(events: Sequence[Event], names: Dictionaries) -> Batch | None:
     except _POISON:
         return None
     columns: list[Sequence[Any]] = [at, *found, outcome, duration, failures, latency]
-    if not all(map(le, at, islice(at, 1, None))):
+    if not ordered:
         order = sorted(range(len(at)), key=at.__getitem__)
         columns = [[column[i] for i in order] for column in columns]
     return _with_columns(columns)

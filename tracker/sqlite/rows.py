@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence, Set
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ def _insert_requests(db: sqlite3.Connection, columns: Sequence[Sequence[Any]], s
     if source is not None:
         names.append("source")
         marks.append(str(source))
-    values = [*chain.from_iterable(zip(*given, strict=True))]
+    values = [0] * (len(given) * len(given[0]))
+    for place, column in enumerate(given):
+        values[place :: len(given)] = column
     insert_rows(db, f"guardian_request ({', '.join(names)})", f"({', '.join(marks)})", values)
 
 
