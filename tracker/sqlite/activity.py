@@ -54,14 +54,20 @@ class Activity:
             began.pop(anonymous, None)
             ceased.pop(anonymous, None)
 
-    @property
-    def first_us(self) -> int:
-        """When the first of the users began to be active. Raises ValueError where nobody was."""
-        return min(self._began.values()) if self._spans is None else min(mine[0] for mine in self._spans.values())
-
     def of(self, user: int) -> Sequence[int]:
         """When this one of the users was active, as in `Spans`."""
         return (self._began[user], self._ceased[user]) if self._spans is None else self._spans[user]
+
+    def once(self, users: Sequence[int]) -> list[int]:
+        """Of those of these users who were active without a gap: who, when they began and when they ceased, one after
+        the other."""
+        if self._spans is not None:
+            return [number for user in users if len(mine := self._spans[user]) == 2 for number in (user, *mine)]
+        rows = [0] * (3 * len(users))
+        rows[::3] = users
+        rows[1::3] = map(self._began.__getitem__, users)
+        rows[2::3] = map(self._ceased.__getitem__, users)
+        return rows
 
     def users(self) -> list[int]:
         """Who was active, each once."""

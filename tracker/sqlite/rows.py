@@ -98,18 +98,20 @@ def _taken(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
     return {number for (number,) in found}
 
 
-def insert_rows(db: sqlite3.Connection, table: str, row: str, values: Sequence[int], conflict: str = "") -> None:
-    """Insert rows, many with one statement. `row` has a mark for each of a row's `values`, which follow each other.
+def insert_rows(db: sqlite3.Connection, into: str, row: str, values: Sequence[int], after: str = "") -> int:
+    """Insert rows, many with one statement; how many it inserted or updated. `into` is what stands before the rows and
+    `after` what follows them. `row` has a mark for each of a row's `values`, which follow each other.
 
     sqlite3 releases the GIL at each step of a statement: with one statement a row, it would switch to the host's event
     loop and back hundreds of times a batch, and slow down requests. Let no value be None: sqlite3 asks first how it may
     be adapted, which takes ten times as long as a number. `nullif(?, -1)` makes one of a number.
     """
-    done, width = 0, row.count("?")
+    done, changed, width = 0, 0, row.count("?")
     while done < len(values):
         number = _few_lengths((len(values) - done) // width)
-        db.execute(_statement(table, row, number, conflict), values[done : done + number * width])
+        changed += db.execute(_statement(into, row, number, after), values[done : done + number * width]).rowcount
         done += number * width
+    return changed
 
 
 def _few_lengths(left: int) -> int:
@@ -119,8 +121,8 @@ def _few_lengths(left: int) -> int:
 
 
 @lru_cache
-def _statement(table: str, row: str, rows: int, conflict: str) -> str:
-    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)} {conflict}"
+def _statement(into: str, row: str, rows: int, after: str) -> str:
+    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {after}"
 
 
 def note_late(db: sqlite3.Connection, ids: Sequence[int], now_us: int) -> None:

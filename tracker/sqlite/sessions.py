@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
@@ -25,8 +24,15 @@ _CLIENT = """
     CROSS JOIN guardian_session s ON s.user = json_extract(j.value, '$[1]')
     WHERE s.end_us >= json_extract(j.value, '$[0]') AND s.start_us <= json_extract(j.value, '$[0]')
 """
-_EXTEND = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _SESSION = "guardian_session (id, user, start_us, end_us)"
+_ACTIVE = f"{_SESSION} SELECT s.id, a.column1, a.column2, a.column3 FROM ("
+_EXTENDED = f"""
+    ) a LEFT JOIN guardian_session s ON s.user = a.column1
+        AND s.end_us > a.column2 - {SESSION_GAP_US} AND s.start_us < a.column3 + {SESSION_GAP_US}
+    WHERE true
+    ON CONFLICT (id) DO UPDATE SET start_us = min(start_us, excluded.start_us), end_us = max(end_us, excluded.end_us)
+"""
+_CHANGED = "ON CONFLICT (id) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us"
 _NEW = -1  # in place of the id of a session that is not stored yet
 
 
@@ -37,51 +43,44 @@ def extend_sessions(db: sqlite3.Connection, activity: Activity, between: Callabl
     # takes a quarter.
     users = sorted(activity.users())
     if users:
-        first, last = activity.first_us, activity.until_us
         for some in parts(users, PIECE, between):
-            _extend(db, activity, some, first, last)
+            _extend(db, activity, some)
 
 
-def _extend(db: sqlite3.Connection, activity: Activity, users: Sequence[int], first: int, last: int) -> None:
-    """`extend_sessions` of these users, of whom the first began to be active at `first` and the last ceased at
-    `last`. In columns of numbers: so many tuples would set the garbage collector going."""
+def _extend(db: sqlite3.Connection, activity: Activity, users: Sequence[int]) -> None:
+    """`extend_sessions` of these users."""
+    # Nearly everybody was active once and has one session or none near: a statement for hundreds of them.
+    once = activity.once(users)
+    extended = insert_rows(db, _ACTIVE, "(?, ?, ?)", once, _EXTENDED)
+    if 3 * extended > len(once):  # it has extended several sessions of somebody, which are one now
+        _fit(db, activity, users)
+    elif extended < len(users):
+        _fit(db, activity, sorted({*users}.difference(once[::3])))
+
+
+def _fit(db: sqlite3.Connection, activity: Activity, users: Sequence[int]) -> None:
+    """`extend_sessions` of these users, who may have several sessions, and may have been active several times."""
+    spans = [activity.of(user) for user in users]
+    near = min(mine[0] for mine in spans) - SESSION_GAP_US, max(mine[-1] for mine in spans) + SESSION_GAP_US
     # One row of JSON, see insert_rows.
     stored = db.execute(
         "SELECT json_group_array(s.user), json_group_array(s.start_us), json_group_array(s.end_us), "
         "json_group_array(s.id) FROM json_each(?) j CROSS JOIN guardian_session s ON s.user = j.value "
         "WHERE s.end_us > ? AND s.start_us < ?",
-        (json.dumps(users), first - SESSION_GAP_US, last + SESSION_GAP_US),
+        (json.dumps(users), *near),
     ).fetchone()
-    theirs, starts, ends, ids = map(json.loads, stored)
-    place_of = dict(zip(theirs, range(len(theirs)), strict=True))
-    several: dict[int, list[Session]] = {}
-    if len(place_of) < len(theirs):
-        several = {user: [] for user, number in Counter(theirs).items() if number > 1}
-        for user, *session in zip(theirs, starts, ends, ids, strict=True):
-            if user in several:
-                several[user].append(tuple(session))
+    known: dict[int, list[Session]] = {}
+    for user, *session in zip(*map(json.loads, stored), strict=True):
+        known.setdefault(user, []).append(tuple(session))
     changed: list[int] = []
-    joined: list[tuple[int]] = []
-    for user in users:
-        mine, place = activity.of(user), place_of.get(user)
-        if user in several or (len(mine) > 2 and place is not None and mine[2] - ends[place] < SESSION_GAP_US):
-            known = several.get(user) or ([] if place is None else [(starts[place], ends[place], ids[place])])
-            gone = _fit(user, mine, known, changed)
-            joined += [(number,) for number in gone]
-            continue
-        begin, end = mine[0], mine[1]
-        if place is None or begin - ends[place] >= SESSION_GAP_US or starts[place] - end >= SESSION_GAP_US:
-            changed += (_NEW, user, begin, end)
-        elif begin < starts[place] or end > ends[place]:
-            changed += (ids[place], user, min(starts[place], begin), max(ends[place], end))
-        # What is stored ended long enough before these, as in the import of a log of hours.
-        for later in range(2, len(mine), 2):
-            changed += (_NEW, user, mine[later], mine[later + 1])
-    insert_rows(db, _SESSION, f"(nullif(?, {_NEW}), ?, ?, ?)", changed, _EXTEND)
-    db.executemany("DELETE FROM guardian_session WHERE id = ?", joined)
+    gone: list[tuple[int]] = []
+    for user, mine in zip(users, spans, strict=True):
+        gone += [(number,) for number in _joined(user, mine, known.get(user, ()), changed)]
+    insert_rows(db, _SESSION, f"(nullif(?, {_NEW}), ?, ?, ?)", changed, _CHANGED)
+    db.executemany("DELETE FROM guardian_session WHERE id = ?", gone)
 
 
-def _fit(user: int, mine: Sequence[int], known: Sequence[Session], changed: list[int]) -> list[int]:
+def _joined(user: int, mine: Sequence[int], known: Sequence[Session], changed: list[int]) -> list[int]:
     """Add to `changed` what becomes of a user's sessions by their spans; the ids of those that others take in."""
     spans = [(begin, end, None) for begin, end in zip(mine[::2], mine[1::2], strict=True)]
     gone: list[int] = []

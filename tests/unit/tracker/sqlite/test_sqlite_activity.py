@@ -49,8 +49,9 @@ def test_activity_does_not_depend_on_the_batches_nor_on_their_order(batches):
     if requests:
         assert activity.since_us == T + min(at for at, _, _ in requests)
         assert activity.until_us == T + max(at for at, _, _ in requests)
-    if activity.users():
-        assert activity.first_us == min(spans[0] for spans in by_hand(requests).values())
+    once = [(user, *spans) for user, spans in by_hand(requests).items() if len(spans) == 2]
+    found = activity.once(sorted(activity.users()))
+    assert [*zip(found[::3], found[1::3], found[2::3], strict=True)] == sorted(once)
 
 
 @given(st.lists(st.lists(REQUEST, max_size=12), max_size=5), st.sets(st.integers(1, 4)))
