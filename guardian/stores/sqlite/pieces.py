@@ -7,14 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 
 from guardian.alerting.columns import MINUTE_US
-from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.seals import more_than
 
 FEW, MANY = 25_000, 100_000
 """The fewest and the most events that one statement should read. Looking whether there are more takes some 3 ms, where
 reading takes 50."""
 _FIRST, _MOST = 4, 6 * 60
 """How many minutes the first statement reads, and the most for any."""
-_MORE = "SELECT 1 FROM guardian_request WHERE id >= ? AND id < ? LIMIT 1 OFFSET ?"
 
 
 class Pieces:
@@ -36,5 +35,4 @@ class Pieces:
             size = min(2 * size, _MOST) if self.read < FEW else size
 
     def _has_many(self, first: int, last: int) -> bool:
-        where = ids(first * MINUTE_US, last * MINUTE_US)
-        return self._db.execute(_MORE, (*where, MANY)).fetchone() is not None
+        return more_than(MANY, self._db, first * MINUTE_US, last * MINUTE_US)

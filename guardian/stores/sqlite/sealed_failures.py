@@ -17,12 +17,13 @@ from guardian.core import codec
 from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
 from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
 from guardian.stores.sqlite.seals import FAILED, WHERE, store
 from tracker.sqlite.keys import SEQUENCE_BITS
 
-_COLUMNS = "id, user, route, status, duration_us, failure, coalesce(latency_us, -2)"
-_ROWS = f"SELECT {_COLUMNS} FROM guardian_request WHERE id >= ? AND id < ? AND failure IS NOT NULL ORDER BY id"
+_COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "coalesce(latency_us, -2)")
+_FAILED = "id >= ? AND id < ? AND failure IS NOT NULL"
 _SEALED = f"""
     guardian_seal s LEFT JOIN guardian_seal f
         ON f.id = s.id + {seal_key(FAILED, MINUTES5, 0) - seal_key(Part.STATUSES, MINUTES5, 0)}
@@ -73,8 +74,9 @@ def _note(db: sqlite3.Connection, span_us: int, start_us: int) -> None:
         row = db.execute(sealed, (seal_key(Part.STATUSES, span_us, start_us),)).fetchone()
         end_us, purged = start_us + span_us, meta(db, "purged_until_us")
         if row is not None and start_us >= purged and not _stale(db, span_us, start_us, end_us):
-            rows = db.execute(_ROWS, ids(start_us, end_us)).fetchall()
-            keys, *others = np.array(rows, np.int64).reshape(-1, 7).T
+            columns = read_numbers(db, _COLUMNS, _FAILED, ids(start_us, end_us))
+            order = np.argsort(columns[0], kind="stable")
+            keys, *others = (column[order] for column in columns)
             body = codec.pack((keys >> SEQUENCE_BITS, keys & _SEQUENCE, *others))
             store(db, span_us, start_us, [(FAILED, row[0], body)])
 

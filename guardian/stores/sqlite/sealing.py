@@ -96,7 +96,7 @@ def _until(db: sqlite3.Connection, start: int, end: int) -> int:
     """Up to when events from `start` on are summarised at once: to the end of the hour, but not beyond `end`; for 5
     minutes where these are too many. Summarising a past of many hours takes a third less time by the hour."""
     until = min(start // HOUR * HOUR + HOUR, end)
-    return until if seals.count(db, start, until) <= _AT_ONCE else start + MINUTES5
+    return start + MINUTES5 if seals.more_than(_AT_ONCE, db, start, until) else until
 
 
 def _seal(db: sqlite3.Connection, start: int, until: int, *, closing: bool) -> int | None:

@@ -48,6 +48,12 @@ def count(db: sqlite3.Connection, start_us: int, end_us: int) -> int:
     return number
 
 
+def more_than(number: int, db: sqlite3.Connection, start_us: int, end_us: int) -> bool:
+    """Whether more than so many single events of [start, end) are stored. The rest of them are not counted."""
+    sql = "SELECT 1 FROM guardian_request WHERE id >= ? AND id < ? LIMIT 1 OFFSET ?"
+    return db.execute(sql, (*ids(start_us, end_us), number)).fetchone() is not None
+
+
 def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:
     """The same for each of these ranges, each in order, by one query."""
     found = [list[int]() for _ in ranges]
