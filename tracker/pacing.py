@@ -10,7 +10,8 @@ from tracker.buffer import Buffer
 from tracker.sink import Pace
 
 QUIET_SECONDS = 0.05
-"""Waiting events are stored once no more have come for this long."""
+"""Waiting events are stored once no more have come for this long, unless many wait."""
+_MANY = 100  # so many wait where events come fast: then it is not looked whether more come
 BACKOFF = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds to wait after the first failure, the second, and so on; the last for all that follow."""
 _CLOSING_BACKOFF = 0.01
@@ -32,16 +33,24 @@ class Pacing:
         self.abandoned = False
         self.kept_out = False  # somebody waits until the thread is out of the store
         self._busy_at = 0.0  # when a batch was stored last
+        self._flood = False  # whether that was a full batch, and events have come since
 
     def rest(self, failures: int) -> None:
         """Wait until there is something to store, and then until nothing more comes, a batch is full or time is up.
-        After so many failures in a row, wait before the next attempt."""
+        After so many failures in a row, wait before the next attempt.
+
+        Where events come fast, a batch soon is full or time is up: whether more come is not looked for. A thread that
+        wakes needs the interpreter's lock, which a busy event loop gives up for some microseconds only, at each call of
+        the system: some ten times in vain, and each time the loop has to wake the thread. That holds up all requests
+        in flight for a tenth of a millisecond or two.
+        """
         events = self._buffer.events
         if failures:
             backoff = BACKOFF[min(failures, len(BACKOFF)) - 1]
             self.wake.wait(backoff if self.deadline is None else min(backoff, _CLOSING_BACKOFF))
             return
         if not events:
+            self._flood = False
             if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
                 # Polling now and then is cheaper than having requests wake the thread.
                 self.wake.wait(min(QUIET_SECONDS, self._interval))
@@ -61,7 +70,8 @@ class Pacing:
             left = end - time.monotonic()
             if left <= 0 or self.abandoned:
                 return
-            woken = self.wake.wait(min(QUIET_SECONDS if pace.prompt else _LOOK_SECONDS, left))
+            looks = pace.prompt and not self._flood and waiting < _MANY
+            woken = self.wake.wait(min(QUIET_SECONDS if looks else _LOOK_SECONDS, left))
             if pace.prompt and (woken or len(events) == waiting):
                 return
 

@@ -144,7 +144,7 @@ class WriterThread(Pacing):
             self.wake.clear()
             if self.abandoned and self.deadline is None:
                 self.deadline = time.monotonic() + self._pace.ending
-            batch = self._buffer.first(max(self._batch, _MOST))
+            batch = self._buffer.first(self._most())
             if self.deadline is None or (batch and time.monotonic() < self.deadline):
                 return batch
             self.thread, self.asleep = None, True
@@ -152,7 +152,15 @@ class WriterThread(Pacing):
             if batch or not self._buffer.events:
                 return None
             self.thread, self.asleep = threading.current_thread(), False
-            return self._buffer.first(max(self._batch, _MOST))
+            return self._buffer.first(self._most())
+
+    def _most(self) -> int:
+        """How many events to store at once: where there is time, whole batches, and the rest with the next one. It
+        would take a statement for each power of two in its number."""
+        most, waiting = max(self._batch, _MOST), len(self._buffer.events)
+        if waiting >= self._batch and self.calm():
+            most = min(most, waiting) // self._batch * self._batch
+        return most
 
     def _leave(self, sink: Sink) -> None:
         """Let go of a database file that is no longer where it was."""
@@ -186,6 +194,7 @@ class WriterThread(Pacing):
         with buffer.lock:
             self._busy_at = time.monotonic()
             buffer.take(number, stored)
+            self._flood = number >= self._batch
             if len(buffer.events) >= self._batch or buffer.awaited or self.deadline is not None:
                 self.wake.set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from operator import index, le
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from tracker.event import NOT_MEASURED, Event
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.keys import SEQUENCE_BITS
-from tracker.sqlite.rows import Row
+from tracker.sqlite.parts import PIECE, parts
+from tracker.sqlite.rows import ROWS, Row
 from tracker.sqlite.sessions import Seen, seen
 
 _MAX_US = 2**63 - 1 >> SEQUENCE_BITS
@@ -35,6 +36,18 @@ class Batch(NamedTuple):
     latency_us: Sequence[int | None]
     clients: Sequence[Seen] = ()
     poison: int = 0
+
+
+def batches(events: Sequence[Event], names: Dictionaries, between: Callable[[], bool] | None) -> Iterator[Batch]:
+    """The batches that these events make, at least one. As many together as go in with one statement, for each wait for
+    the interpreter holds up the host's requests; those that have to be looked at one by one in parts, which take as
+    long. `between` is called between two, see `parts`."""
+    for some in parts(events, ROWS, between):
+        batch = _at_once(some, names)
+        if batch is not None:
+            yield batch
+        else:
+            yield from (batch_of(few, names) for few in parts(some, PIECE, between))
 
 
 def batch_of(events: Sequence[Event], names: Dictionaries) -> Batch:

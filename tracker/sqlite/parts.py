@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 PIECE = 128
-"""Events, or users with sessions, that are done at once where others wait for the interpreter: some 0.3 ms. Rows of a
-power of two go in with one statement."""
+"""Events that have to be looked at one by one, or users with sessions, that are done at once where others wait for the
+interpreter: some 0.3 ms. Rows of a power of two go in with one statement."""
 
 T = TypeVar("T")
 

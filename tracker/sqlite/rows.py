@@ -23,7 +23,8 @@ _LATE = """
     INSERT INTO guardian_late (start_us, count) VALUES (?, ?)
     ON CONFLICT (start_us) DO UPDATE SET count = count + excluded.count
 """
-_ROWS = 500  # by one statement, at most; the parts of a batch (PIECE) are smaller
+ROWS = 2_048
+"""Rows that go in with one statement, at most: a power of two, and the usual batch of a recorder."""
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
 _COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "latency_us")
@@ -117,7 +118,7 @@ def insert_rows(db: sqlite3.Connection, into: str, row: str, values: Sequence[in
 def _few_lengths(left: int) -> int:
     """How many of these rows go into one statement: only a few different numbers, so that SQLite's statement cache
     works."""
-    return _ROWS if left >= _ROWS else 1 << left.bit_length() - 1
+    return ROWS if left >= ROWS else 1 << left.bit_length() - 1
 
 
 @lru_cache

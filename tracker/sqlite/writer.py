@@ -11,12 +11,11 @@ from typing import Any
 from tracker.event import Event
 from tracker.source import Source
 from tracker.sqlite.activity import Activity
-from tracker.sqlite.batch import Batch, batch_of
+from tracker.sqlite.batch import Batch, batches
 from tracker.sqlite.connection import connect, undo
 from tracker.sqlite.database_file import FileChanged, OpenedFile
 from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.migrations import prepare
-from tracker.sqlite.parts import PIECE, parts
 from tracker.sqlite.rows import insert, mark_late, note_late
 from tracker.sqlite.sessions import (
     RECENT_US,
@@ -106,7 +105,7 @@ class Writer:
         """Store a batch in one transaction; how many of it were stored (a poison event costs only itself).
 
         `source` is the number of a row of guardian_source, None for that of `made_by`; `along` writes more in the
-        same transaction. `between` is called between two parts of the work, each of some tenths of a millisecond. Where
+        same transaction. `between` is called between two parts of the work, each of a millisecond or less. Where
         it answers False, or is None, the rest is done at once, which takes less.
 
         `heartbeat` is told how many are stored and how many were poison, and returns the row of guardian_recorder that
@@ -130,8 +129,7 @@ class Writer:
             ids: list[int] = []
             clients: list[Seen] = []
             poison = 0
-            for piece in parts(events, PIECE, between):
-                batch = batch_of(piece, self._names)
+            for batch in batches(events, self._names, between):
                 poison += batch.poison
                 clients += batch.clients
                 activity.add(batch.at_us, batch.user, batch.duration_us, self._names.anonymous)

@@ -67,6 +67,63 @@ def test_a_batch_is_stored_in_parts_unless_events_come_faster_than_they_are_stor
     assert recorder.close()
 
 
+@pytest.mark.parametrize(("number", "hurried", "sizes"), [(23, False, {20, 3}), (23, True, {23}), (9, False, {9})])
+def test_whole_batches_are_stored_unless_there_is_hurry(tmp_path, monkeypatch, number, hurried, sizes):
+    found = []
+    write = SqliteSink.write
+
+    def noted(self, events, **more):
+        events = list(events)
+        found.extend([len(events)] if events else [])
+        return write(self, events, **more)
+
+    monkeypatch.setattr(SqliteSink, "write", noted)
+    recorder = Recorder(tmp_path / "guardian.db", buffer_size=100, batch_size=10)
+    assert recorder.pause(10)  # until all are there
+    for n in range(number):
+        recorder.add(event(T + n))
+    monkeypatch.setattr(recorder._writer, "calm", lambda: not hurried)
+    recorder.resume()
+    until(lambda: sum(found) == number)
+    assert {*found} == sizes
+    assert recorder.close()
+
+
+def waits(waiting, then=(), flood=False):
+    """For how long the thread waits for more events where so many wait; `then` is how many come during each wait."""
+    found, more = [], iter(then)
+    thread = Pacing(Buffer(5_000), SQLITE_PACE)
+    thread._flood = flood
+
+    def come(number):
+        thread._buffer.events.extend(event(T + n) for n in range(number))
+
+    def wait(seconds):
+        found.append(seconds)
+        come(next(more, 0))
+        return False
+
+    thread.wake.wait = wait
+    come(waiting)
+    thread.rest(0)
+    return found
+
+
+def test_a_few_events_are_stored_when_no_more_come(pauses):
+    assert waits(1) == [0.05]
+    assert waits(1, [1, 1]) == [0.05] * 3
+
+
+def test_where_many_events_wait_it_is_not_looked_whether_more_come(pauses):
+    assert waits(1, [99, 1_948]) == [0.05, 1.0]
+    assert waits(2_048) == []
+
+
+def test_after_a_full_batch_it_is_not_looked_for_more_until_none_come(pauses):
+    assert waits(1, [2_047], flood=True) == [1.0]
+    assert waits(0, [1], flood=True) == [1.0, 0.05]
+
+
 def test_there_is_no_pause_where_the_store_cannot_be_used(pauses):
     unusable = holding(waiting=0)
     unusable.room = 0

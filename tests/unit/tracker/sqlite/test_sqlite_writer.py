@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.events import event as made
-from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
+from tracker.event import ANONYMOUS, SESSION_GAP_US, Client, Failure
 from tracker.sqlite import dictionaries
 from tracker.sqlite.connection import connect
 from tracker.sqlite.dictionaries import OTHER
@@ -305,28 +305,39 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
         prepare(db)
         db.execute("INSERT INTO guardian_meta VALUES ('sealed_until_us', ?)", (T + 20 * MINUTE,))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tracker.sqlite.writer.PIECE", size)
+            patch.setattr("tracker.sqlite.batch.ROWS", 2 * size)
+            patch.setattr("tracker.sqlite.batch.PIECE", size)
             patch.setattr("tracker.sqlite.sessions.PIECE", size)
             beat = ("one", 0, T + 30 * MINUTE, 1, 1, 0, "1")
             number = Writer(db).write(found, heartbeat=lambda *counts, beat=beat: beat, between=between)
         stored.append((number, everything(db)))
         db.close()
     assert stored[0] == stored[1] == stored[2]
-    assert len(pauses) >= max(0, (len(found) - 1) // size)
+    assert len(pauses) >= max(0, (len(found) - 1) // (2 * size))
 
 
-def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts_of_128(writer):
+@pytest.mark.parametrize(
+    ("number", "users", "more", "parts"),
+    [
+        (2_048, 1, [], 1),
+        (2_049, 1, [], 2),
+        (300, 300, [], 3),  # of the sessions
+        (128, 128, [], 1),
+        (299, 1, [event(T, "a lone \ud800")], 3),  # of the events, one by one
+        (299, 1, [event(T, "ada@example.com")._replace(client=Client("192.0.2.1"))], 3),
+    ],
+)
+def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts(writer, number, users, more, parts):
     pauses = []
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(300)], between=lambda: pauses.append(1) or True)
-    assert len(pauses) == 2 + 2
-    writer.write([event(T + n, f"u{n}@example.com") for n in range(128)], between=lambda: pauses.append(1) or True)
-    assert len(pauses) == 4
+    found = [event(T + n, f"u{n % users}@example.com") for n in range(number)]
+    writer.write(found + more, between=lambda: pauses.append(1) or True)
+    assert len(pauses) == parts - 1
 
 
 def test_what_is_left_of_a_batch_is_done_at_once_as_soon_as_there_is_hurry(writer):
     asked = []
     writer.write(
-        [event(T + n, "ada@example.com") for n in range(1_000)], between=lambda: asked.append(1) or len(asked) < 2
+        [event(T + n, "ada@example.com") for n in range(9_000)], between=lambda: asked.append(1) or len(asked) < 2
     )
     assert len(asked) == 2
 
