@@ -10,9 +10,9 @@ from io import StringIO
 
 from guardian.application.root import Application
 from guardian.application.window import window
+from guardian.core.activity import Active
 from guardian.core.listing import Place, cursor_of, read_cursor
 from guardian.core.off_loop import no_collection, off_loop
-from guardian.core.report.model import UserRow
 from guardian.core.report.rows import UserRows
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
@@ -41,7 +41,7 @@ class Page:
 
     start: datetime
     end: datetime
-    users: Sequence[UserRow]
+    users: UserRows
     after: str | None
 
 
@@ -112,7 +112,7 @@ async def _read_text(app: Application, asked: Asked, most: int) -> tuple[list[st
     `no_collection`."""
     with no_collection():
         page = await read_page(app, asked, most)
-        number, after, held = len(page.users), page.after, [page.users]
+        number, after, held = len(page.users), page.after, [page.users.people]
         del page
         return await off_loop(lambda: _lines(held.pop())), number, after
 
@@ -121,14 +121,14 @@ def _stride(most: int | None, given: int) -> int:
     return STRIDE if most is None else min(STRIDE, most - given)
 
 
-def _lines(users: Sequence[UserRow]) -> list[str]:
+def _lines(people: Sequence[Active]) -> list[str]:
     """The CSV lines of these people (RFC 4180), in texts of `AT_ONCE` lines. No cell is a formula for a spreadsheet. A
     lone surrogate in a name is a question mark."""
     texts = []
-    for first in range(0, len(users), AT_ONCE):
+    for first in range(0, len(people), AT_ONCE):
         file = StringIO()
         writer = csv.writer(file)
-        for email, minutes, used, requests, errors, _ in users[first : first + AT_ONCE]:
-            writer.writerow((plain_cell(email), minutes, requests, errors, plain_cell(", ".join(used))))
+        for name, requests, errors, minutes, used in people[first : first + AT_ONCE]:
+            writer.writerow((plain_cell(name), minutes, requests, errors, plain_cell(", ".join(used))))
         texts.append(file.getvalue().encode("utf-8", "replace").decode("utf-8"))
     return texts

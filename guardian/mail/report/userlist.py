@@ -70,6 +70,8 @@ def csv_rows(users: Iterable[UserRow]) -> Iterable[Sequence[str | int]]:
 def plain_cell(text: str) -> str:
     """The text, prefixed with an apostrophe if a spreadsheet would read it as a formula (OWASP, "CSV Injection"), also
     after invisible characters and for full-width signs."""
+    if text[:1].isalnum() and text[0].isascii():  # as nearly all begin
+        return text
     seen = plain(text)
     first = next((sign for sign in seen if not sign.isspace() and unicodedata.category(sign) not in ("Cc", "Cf")), "")
     formula = unicodedata.normalize("NFKC", first) in ("=", "+", "-", "@") or seen.startswith(("\t", "\r", "\n"))

@@ -56,5 +56,5 @@ def test_rows_are_a_sequence_equal_to_a_tuple_of_the_same():
     ada = UserRow("ada", 2, ("a",), 3, 1, (FailedRequest("/a", "Not Found", AT, 404),))
     assert (len(rows), rows[0], rows[1:]) == (2, ada, (UserRow("bob", 0, (), 1, 0, ()),))
     assert rows == (ada, rows[1]) and rows != (ada,)
-    assert rows == UserRows(rows._users, rows._failures)
+    assert rows == UserRows(rows.people, rows._failures)
     assert hash(rows) == hash(tuple(rows))

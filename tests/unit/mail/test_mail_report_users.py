@@ -117,7 +117,7 @@ def test_no_cell_of_the_table_is_a_formula(text):
     assert all(not cell.startswith(text) for row in csv.reader(StringIO(table, newline="")) for cell in row)
 
 
-@pytest.mark.parametrize("text", ["ada@example.com", "", "a=b", "1-2"])
+@pytest.mark.parametrize("text", ["ada@example.com", "", "a=b", "1-2", "é=1", "7\u200b=1"])
 def test_other_cells_stay_as_they_are(text):
     assert plain_cell(text) == text
 
