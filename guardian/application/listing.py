@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import StringIO
@@ -12,7 +12,7 @@ from guardian.application.root import Application
 from guardian.application.window import window
 from guardian.core.activity import Active
 from guardian.core.listing import Place, cursor_of, read_cursor
-from guardian.core.off_loop import no_collection, off_loop
+from guardian.core.off_loop import let_go, no_collection, off_loop
 from guardian.core.report.rows import UserRows
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
@@ -112,18 +112,18 @@ async def _read_text(app: Application, asked: Asked, most: int) -> tuple[list[st
     `no_collection`."""
     with no_collection():
         page = await read_page(app, asked, most)
-        number, after, held = len(page.users), page.after, [page.users.people]
+        number, after, held = len(page.users), page.after, [*page.users.people]
         del page
-        return await off_loop(lambda: _lines(held.pop())), number, after
+        return await off_loop(_lines, held), number, after
 
 
 def _stride(most: int | None, given: int) -> int:
     return STRIDE if most is None else min(STRIDE, most - given)
 
 
-def _lines(people: Sequence[Active]) -> list[str]:
-    """The CSV lines of these people (RFC 4180), in texts of `AT_ONCE` lines. No cell is a formula for a spreadsheet. A
-    lone surrogate in a name is a question mark."""
+def _lines(people: list[Active]) -> list[str]:
+    """The CSV lines of these people (RFC 4180), in texts of `AT_ONCE` lines; the list is empty afterwards. No cell is a
+    formula for a spreadsheet. A lone surrogate in a name is a question mark."""
     texts = []
     for first in range(0, len(people), AT_ONCE):
         file = StringIO()
@@ -131,4 +131,5 @@ def _lines(people: Sequence[Active]) -> list[str]:
         for name, requests, errors, minutes, used in people[first : first + AT_ONCE]:
             writer.writerow((plain_cell(name), minutes, requests, errors, plain_cell(", ".join(used))))
         texts.append(file.getvalue().encode("utf-8", "replace").decode("utf-8"))
+    let_go(people)
     return texts

@@ -18,7 +18,7 @@ from guardian.application.saving import report_with_file
 from guardian.application.settling import SETTLE, settled, until_settled
 from guardian.core.mail_address import check_address
 from guardian.core.notes import Note, as_json
-from guardian.core.off_loop import no_collection, off_loop
+from guardian.core.off_loop import let_go, no_collection, off_loop
 from guardian.core.schedule import Period, parse_schedule
 from guardian.core.storage import WindowGone
 from guardian.stores.state import LeaseLost
@@ -81,7 +81,7 @@ async def send_report_now(
         held = [await report_with_file(app, hours, start_time=start, end_time=end)]
         mails = await compose_reports(app, held[0], f"report/on-demand/{once or uuid.uuid4().hex}", to, None)
         first, last, made = (datetime.fromisoformat(held[0][key]) for key in _TIMES)
-        await off_loop(held.clear)  # see no_collection
+        await off_loop(let_go, held)  # see no_collection
     await app.state.enqueue(mails, now=app.clock(), since=made)
     own = {mail.key for mail in mails}
     while True:
@@ -231,7 +231,7 @@ async def _send_period(
     claimed = await app.state.claim_period(
         named.name, period.start, period.end, report=held[0], mails=mails, now=now, token=token, earlier=wanted[:-1]
     )
-    await off_loop(held.clear)  # see no_collection
+    await off_loop(let_go, held)  # see no_collection
     return ScheduledResult(named.name, covers, claimed, recipients if claimed else ())
 
 

@@ -18,11 +18,12 @@ from guardian.application.window import Scope, window
 from guardian.core.activity import Activity
 from guardian.core.files import replacing
 from guardian.core.indented import indented_pieces
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import let_go, off_loop
 from guardian.core.report.build import build_report
 from guardian.core.report.comparing import by_weekday
 from guardian.core.report.json import to_json
 from guardian.core.report.model import Fired, Report
+from guardian.core.report.rows import UserRows
 from guardian.core.report.timeline import bar_edges, moved
 from guardian.core.storage import WindowGone
 from guardian.core.summary import Counts, TimelineBar
@@ -102,7 +103,7 @@ class UsageGuardian:
         made = [await self.read_report(
             hours, start_time=start_time, end_time=end_time, zone=zone, features=features, max_users=max_users
         )]  # fmt: skip
-        return await off_loop(lambda: to_json(made.pop()))
+        return await off_loop(_written, made)
 
     async def read_report(
         self,
@@ -226,6 +227,15 @@ class UsageGuardian:
         path = self._reports_dir / REPORT_NAME
         await off_loop(_write_whole, path, report)
         return path
+
+
+def _written(made: list[Report]) -> dict[str, Any]:
+    """The JSON of the report in the list, of which nothing is left afterwards."""
+    report = made.pop()
+    written = to_json(report)
+    if isinstance(report.users, UserRows):
+        let_go(report.users.people)
+    return written
 
 
 def _write_whole(path: Path, report: Mapping[str, Any]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - else the first stream would import it in the event loop, for 28 ms
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guardian.application.root import Application
-from guardian.core.off_loop import no_collection, off_loop
+from guardian.core.off_loop import let_go, no_collection, off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
 from guardian.web.auth import (
@@ -54,10 +56,11 @@ from guardian.web.pages.routes import no_page, page_routes
 log = logging.getLogger("guardian.web")
 
 
-async def openapi(call: Call) -> dict[str, Any]:
+async def openapi(call: Call) -> Mapping[str, Any]:
     """This description of the API (OpenAPI 3.1)."""
     document = described() if described.cache_info().currsize else await off_loop(described)
-    return {**document, "servers": [{"url": call.root_path or "/"}]}
+    # Read-only, so it is not freed with the answer (see let_go).
+    return MappingProxyType({**document, "servers": [{"url": call.root_path or "/"}]})
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -179,7 +182,14 @@ async def _answered_large(endpoint: Endpoint, call: Call) -> Response:
             return _streamed(content)
         held, status = [content], endpoint.status(content)
         del content
-        return await off_loop(lambda: LargeAnswer(held.pop(), status))
+        return await off_loop(_large, held, status)
+
+
+def _large(held: list[BaseModel | Mapping[str, Any]], status: int) -> Response:
+    """The answer of what is in the list, which is empty afterwards."""
+    made = LargeAnswer(held[0], status)
+    let_go(held)
+    return made
 
 
 def _streamed(content: Streamed) -> Response:

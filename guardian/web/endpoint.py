@@ -88,7 +88,8 @@ class Call:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One row of the table. `path` is a Starlette template; `run` gives the answer, and its docstring is the text of
-    the documentation. A `large` answer, which grows with what is stored, is written off the event loop.
+    the documentation. A `large` answer, which grows with what is stored, is written off the event loop and then freed,
+    so what is kept is given as a mapping that cannot be changed.
     `refusals` are the statuses of its own, beside those that follow from access and validation. `status` says with
     which an answer goes out (200 if not given), `answers` which form it has where that is another, and what it means;
     `other_kinds` are media types that it has beside JSON.

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from guardian.core.off_loop import (
     json_pieces,
     json_text,
     json_value,
+    let_go,
     no_collection,
     off_loop,
     pieces,
@@ -51,6 +53,19 @@ def test_json_is_written_and_read_as_the_library_does(value, ascii_only):
 @pytest.mark.parametrize("value", [{1: 2}, {None: [1] * 30}, {"a": {True: 1}}, [{"a": [1] * 30}] * 30])
 def test_odd_keys_are_written_as_the_library_does(value):
     assert json_text(value) == json.dumps(value)
+
+
+@pytest.mark.parametrize("number", [0, 1, 20, 21, 2000, 4001])
+def test_what_is_let_go_leaves_nothing_in_its_lists(number):
+    rows, few = [{} for _ in range(number)], [{"inner": [1]}]
+    let_go([{"report": {"users": rows, "few": few, "text": "x"}}])
+    assert (rows, few) == ([], [])
+
+
+def test_what_cannot_be_changed_is_not_let_go():
+    kept = {"paths": [1, 2]}
+    let_go([MappingProxyType(kept)])
+    assert kept == {"paths": [1, 2]}
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1999, 2000, 2001, 5000])
@@ -253,6 +268,7 @@ async def test_the_description_of_the_api_is_built_once_and_off_the_loop(tmp_pat
     async with opened(tmp_path) as app, calling(app) as client:
         first, second = [(await client.get("/openapi.json")).json() for _ in range(2)]
     assert first == second
+    assert first["paths"]["/api/usage/summary"]["get"]["parameters"]  # what is kept is not freed with an answer
     assert len(built) == 1
     assert LOOP not in built
 
