@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from guardian.alerting.columns import MINUTE_US
 from guardian.alerting.wanted import Wanted
+from guardian.stores.importing import IMPORTED
+from guardian.stores.sqlite import sightings
 from guardian.stores.sqlite.history import SqliteHistory
 from tests.support.events import event as made
 from tests.support.snapshots import took
@@ -144,3 +147,53 @@ def test_what_came_a_week_late_is_in_its_week(tmp_path):
             assert history.at(end).requests(600, feature, back=back) == len(here)
             assert anew.at(end).requests(600, feature, back=back) == len(here)
     writer.close()
+
+
+def imported(db, minutes, chance):
+    """Requests of an access log, between those of the app."""
+    db.execute("INSERT OR IGNORE INTO guardian_source (id, release, instance) VALUES (7, '', ?)", (IMPORTED,))
+    for minute in minutes:
+        key = (minute * MINUTE_US + 7 << 10) + chance.randrange(1000)
+        db.execute("INSERT OR IGNORE INTO guardian_request VALUES (?, 1, 1, 200, 5, NULL, NULL, 7)", (key,))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    before=st.lists(st.integers(-200, 110), max_size=4),
+    steps=st.lists(st.tuples(st.lists(st.integers(0, 100), max_size=4), st.integers(0, 300)), min_size=1, max_size=6),
+)
+def test_beside_an_import_too_whatever_is_deleted_of_the_time_before(seed, before, steps):
+    chance, stored, asked = random.Random(seed), 0, {"single_events": 3600}
+    with tempfile.TemporaryDirectory() as folder:
+        path, end = Path(folder) / "guardian.db", START + 120
+        writer, store = Writer(str(path)), SqliteHistory(path)
+        writer.write([event(START + minute, chance) for minute in before])
+        imported(writer.db, range(START - 230, end, 31), chance)
+        history = store.read(end - 120, end, imported=False, **asked)
+        for late, kept in steps:
+            end += 1
+            writer.db.execute("DELETE FROM guardian_request WHERE id >> 10 < ?", ((end - 120 - kept) * MINUTE_US,))
+            batch = [event(end - 1 - lag, chance) for lag in late]
+            stored += len(batch)
+            row = ("one", 0, end * MINUTE_US, stored, stored, 0, "1")
+            writer.write(batch, heartbeat=lambda *_, row=row: row)
+            imported(writer.db, (end - 1, end - 1 - chance.randrange(300)), chance)
+            history = store.grown(history, end, keep=120, **asked)
+            assert said(history, end) == said(store.read(end - 120, end, imported=False, **asked), end)
+        writer.close()
+
+
+@pytest.mark.parametrize("own_too", [True, False], ids=["with requests of the app", "without"])
+def test_an_import_is_not_searched_each_minute_for_the_first_event_of_the_app(tmp_path, monkeypatch, own_too):
+    path, chance, end = tmp_path / "guardian.db", random.Random(3), START + 120
+    with closing(Writer(str(path))) as writer:
+        imported(writer.db, range(START, end), chance)
+        if own_too:
+            writer.write([event(end - 2, chance)])
+        store = SqliteHistory(path)
+        history = store.read(end - 120, end, single_events=3600, imported=False)
+        monkeypatch.setattr(sightings, "read_first_event", lambda *_: pytest.fail("it is searched"))
+        grown = store.grown(history, end + 1, keep=120, single_events=3600)
+        assert grown.first_event_us == history.first_event_us
+        assert (grown.first_event_us is None) is not own_too

@@ -214,7 +214,7 @@ def _grown(
     if late is None:
         return None
     pieces = {minute: singles.read(db, minute * MINUTE_US, (minute + 1) * MINUTE_US) for minute in late}
-    first = sightings.read_first_event(db, OWN)
+    first = sightings.grown_first_event(history, (new, *pieces.values()), db)
     seen = sightings.grown_sightings(history, (new, *pieces.values()), db, first)
     counts = history.counts.followed(MinuteCounts.of(new, known, end), keep) if end > known else history.counts
     for minute, piece in pieces.items():

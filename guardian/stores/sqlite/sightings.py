@@ -85,6 +85,22 @@ def read_first_event(db: sqlite3.Connection, only: str = "") -> int | None:
     return None if oldest is None else time_of(oldest)
 
 
+def grown_first_event(history: History, pieces: Iterable[Columns], db: sqlite3.Connection) -> int | None:
+    """When (µs) the oldest event ended that was not imported; `pieces` are those of them that came since. Where it is
+    the known one, nothing is searched: all that was imported may lie before it."""
+    known = history.first_event_us
+    if not narrowed(db, OWN) or not (known is None or _there(db, known)):
+        return read_first_event(db, OWN)
+    found = [int(piece.at_us[0]) for piece in pieces if len(piece)]
+    return min(found if known is None else [known, *found], default=None)
+
+
+def _there(db: sqlite3.Connection, at_us: int) -> bool:
+    """Whether there is an event of this moment that was not imported."""
+    sql = f"SELECT 1 FROM guardian_request WHERE id >= ? AND id < ? {OWN}"
+    return db.execute(sql, ids(at_us, at_us + 1)).fetchone() is not None
+
+
 def read_heartbeats(db: sqlite3.Connection, end: int) -> list[int]:
     """The latest heartbeat (µs) of each recorder, ascending; `end` is the minute that ended last. Leaves out heartbeats
     from a clock that ran ahead, which would make a dead app look alive.
