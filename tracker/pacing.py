@@ -44,25 +44,25 @@ class Pacing:
         the system: some ten times in vain, and each time the loop has to wake the thread. That holds up all requests
         in flight for a tenth of a millisecond or two.
         """
-        events = self._buffer.events
+        buffer = self._buffer
         if failures:
             backoff = BACKOFF[min(failures, len(BACKOFF)) - 1]
             self.wake.wait(backoff if self.deadline is None else min(backoff, _CLOSING_BACKOFF))
             return
-        if not events:
+        if not buffer.values:
             self._flood = False
             if time.monotonic() - self._busy_at < _AWAKE_SECONDS:
                 # Polling now and then is cheaper than having requests wake the thread.
                 self.wake.wait(min(QUIET_SECONDS, self._interval))
             else:
                 self.asleep = True
-                if not events:  # whoever adds from here on wakes us
+                if not buffer.values:  # whoever adds from here on wakes us
                     self.wake.wait(min(self._interval, _LOOK_SECONDS))
                 self.asleep = False
         pace = self._pace
         interval = self._interval if self._busy_at else min(self._interval, pace.first)
         end = time.monotonic() + interval * random.uniform(1 - pace.jitter, 1 + pace.jitter)
-        while waiting := len(events):
+        while waiting := buffer.waiting:
             self.wake.clear()
             # After clearing: whoever sets the event changes one of these first.
             if self._hurried() or waiting >= self._batch:
@@ -72,7 +72,7 @@ class Pacing:
                 return
             looks = pace.prompt and not self._flood and waiting < _MANY
             woken = self.wake.wait(min(QUIET_SECONDS if looks else _LOOK_SECONDS, left))
-            if pace.prompt and (woken or len(events) == waiting):
+            if pace.prompt and (woken or buffer.waiting == waiting):
                 return
 
     def give_way(self) -> bool:
@@ -88,7 +88,7 @@ class Pacing:
 
     def calm(self) -> bool:
         """Whether there is time to let others go first: no hurry, and less than half of the buffer waits."""
-        return not self._hurried() and 2 * len(self._buffer.events) < self._buffer.room
+        return not self._hurried() and 2 * self._buffer.waiting < self._buffer.room
 
     def _hurried(self) -> bool:
         """Whether somebody waits for what is stored or for the end of storing, or the process may be gone in the next

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from tracker.buffer import Buffer, Stats
 from tracker.error_text import AuthoredTexts
 from tracker.event import Event
+from tracker.flat_events import WIDTH
 from tracker.heartbeat import Pulse
 from tracker.opening import Opening
 from tracker.process import watch
@@ -22,6 +23,7 @@ from tracker.writer_thread import WriterThread
 
 __all__ = ["Recorder", "Stats"]
 
+_POISON = (None,) * WIDTH  # in place of what is no event
 _LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
 
 
@@ -79,7 +81,7 @@ class Recorder:
             self._opening, self._buffer, self._tally, pulse,
             texts=self._texts, pace=self._pace, name=self._database,
         )  # fmt: skip
-        self._full_at = self._pace.batch - 1
+        self._full_at = (self._pace.batch - 1) * WIDTH
         self._apps = 0  # that have started and will say when they end
         self._late = 4 * _LATE_SECONDS  # how long late events may wait, all together
         self._patience = self._pace.ending  # how long close() may wait yet, all its calls together
@@ -91,12 +93,13 @@ class Recorder:
     def add(self, event: Event) -> None:
         """Take one event; called from the event loop or from any thread."""
         buffer, writer = self._buffer, self._writer
-        waiting = len(buffer.events)
-        if waiting >= buffer.room and not writer.reopened():
+        waiting = len(buffer.values)
+        if waiting >= buffer.room * WIDTH and not writer.reopened():
             buffer.lose()
             self.note("dropped", "the buffer was full" if buffer.room else "the database cannot be used")
             return
-        buffer.events.append(event)
+        # One of another length would shift all that follow.
+        buffer.values.extend(event if len(event) == WIDTH else _POISON)
         if writer.asleep:
             with buffer.lock:
                 writer.start()
@@ -130,7 +133,7 @@ class Recorder:
         """Wait until what is queued now has been stored or dropped; False if `timeout` seconds were not enough."""
         buffer, writer = self._buffer, self._writer
         with buffer.lock:
-            if buffer.events:
+            if buffer.values:
                 writer.start()
             if writer.deadline is not None:  # after a failed close: the thread may be in its last attempt
                 writer.deadline = max(writer.deadline, time.monotonic() + timeout)
@@ -153,7 +156,7 @@ class Recorder:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be stored."""
-        return not self._buffer.events
+        return not self._buffer.values
 
     def drain(self, timeout: float | None = None) -> bool:
         """Store what waits, as the end is near; False if `timeout` seconds (`ending`) were not enough, and events still
@@ -162,7 +165,7 @@ class Recorder:
         The thread ends by itself.
         """
         buffer = self._buffer
-        return self._end(timeout, lambda thread, seconds: buffer.gone.wait_for(lambda: not buffer.events, seconds))
+        return self._end(timeout, lambda thread, seconds: buffer.gone.wait_for(lambda: not buffer.values, seconds))
 
     def close(self, timeout: float | None = None) -> bool:
         """Store what waits and end the thread; False if `timeout` seconds (`ending`) were not enough, and events still
@@ -186,7 +189,7 @@ class Recorder:
         buffer, writer = self._buffer, self._writer
         with buffer.lock:
             writer.ended_at = began
-            if buffer.events:
+            if buffer.values:
                 writer.start()
             # The limit covers all calls, from the lifespan and at exit: hosts allow only seconds.
             timeout = max(0.05, self._patience if timeout is None else min(timeout, self._patience))
@@ -195,7 +198,7 @@ class Recorder:
             if writer.thread is not None and writer.thread is not threading.current_thread():
                 wait(writer.thread, timeout)
             self._patience -= time.monotonic() - began
-            waiting = len(buffer.events)
+            waiting = buffer.waiting
         if waiting:
             say(
                 logging.ERROR,

@@ -7,7 +7,10 @@ from typing import Any
 
 from tracker.error_text import AuthoredTexts, reason_phrase
 from tracker.event import Event, Failure
+from tracker.flat_events import WIDTH, FlatEvents
 from tracker.tracebacks import Frame, location_of
+
+_FAILURE = Event._fields.index("failure")
 
 
 class Unverified:
@@ -40,15 +43,21 @@ class Unverified:
         return f"Unverified({self.kind!r})"
 
 
-def verified(event: Event, texts: AuthoredTexts) -> Event:
-    """The event with the app author's words in place of a text that nobody has vouched for."""
-    failure: Any = event.failure
+def verify(events: FlatEvents, texts: AuthoredTexts) -> None:
+    """Put the app author's words in place of texts that nobody has vouched for."""
+    failures = events.column("failure")
+    if failures.count(None) < len(failures):
+        found = [_verified(*each, texts) for each in zip(failures, events.column("status"), strict=True)]
+        events.values[_FAILURE::WIDTH] = found
+
+
+def _verified(failure: Any, status: int, texts: AuthoredTexts) -> Any:
     if type(failure) is not Unverified:
-        return event
+        return failure
     location = ""
     try:
         location = location_of(failure.frames)
-        message = failure.message or texts.message(failure.candidate, event.status, failure.endpoint)
+        message = failure.message or texts.message(failure.candidate, status, failure.endpoint)
     except Exception:  # reading an app's code may fail in any way; keep the event even without its text
-        message = reason_phrase(event.status)
-    return event._replace(failure=Failure(failure.kind, message, location))
+        message = reason_phrase(status)
+    return Failure(failure.kind, message, location)

@@ -9,14 +9,14 @@ from contextlib import suppress
 
 from tracker.buffer import Buffer
 from tracker.error_text import AuthoredTexts
-from tracker.event import Event
+from tracker.flat_events import FlatEvents
 from tracker.heartbeat import Pulse
 from tracker.pacing import BACKOFF, Pacing
 from tracker.saying import announce, say
 from tracker.sink import Heartbeat, Opener, Pace, Sink, Unavailable, Unusable
 from tracker.tally import Tally
 from tracker.tracebacks import class_name
-from tracker.unverified import verified
+from tracker.unverified import verify
 
 _MOST = 5_000  # events at once, where so many wait: what a batch costs beside its events is shared by more
 _HOPE_SECONDS = 10.0  # how long after a database turned out to be unusable it is tried again
@@ -138,7 +138,7 @@ class WriterThread(Pacing):
             self._pulse.beat()
         return sink
 
-    def _next_batch(self) -> list[Event] | None:
+    def _next_batch(self) -> FlatEvents | None:
         """The events to store next, which may be none; None where the thread is to end."""
         with self._buffer.lock:
             self.wake.clear()
@@ -149,7 +149,7 @@ class WriterThread(Pacing):
                 return batch
             self.thread, self.asleep = None, True
             # Events before this line found a running thread; later ones start another.
-            if batch or not self._buffer.events:
+            if batch or not self._buffer.values:
                 return None
             self.thread, self.asleep = threading.current_thread(), False
             return self._buffer.first(self._most())
@@ -157,7 +157,7 @@ class WriterThread(Pacing):
     def _most(self) -> int:
         """How many events to store at once: where there is time, whole batches, and the rest with the next one. It
         would take a statement for each power of two in its number."""
-        most, waiting = max(self._batch, _MOST), len(self._buffer.events)
+        most, waiting = max(self._batch, _MOST), self._buffer.waiting
         if waiting >= self._batch and self.calm():
             most = min(most, waiting) // self._batch * self._batch
         return most
@@ -168,14 +168,14 @@ class WriterThread(Pacing):
         self._tally.count("file", "the database file was removed or replaced while the app was running")
         sink.leave()
 
-    def _store(self, sink: Sink, batch: list[Event]) -> None:
+    def _store(self, sink: Sink, batch: FlatEvents) -> None:
         """Commit a batch and remove it from the buffer. Events committed to a file that has since moved stay in that
         file."""
         news = self._tally.news()
         try:
-            events = [each if each.failure is None else verified(each, self._texts) for each in batch]
+            verify(batch, self._texts)
             between = self.give_way if self.calm() else None
-            stored = sink.write(events, heartbeat=self._heartbeat, notes=news, between=between)
+            stored = sink.write(batch, heartbeat=self._heartbeat, notes=news, between=between)
         except BaseException:
             self._tally.untold(news)
             raise
@@ -195,7 +195,7 @@ class WriterThread(Pacing):
             self._busy_at = time.monotonic()
             buffer.take(number, stored)
             self._flood = number >= self._batch
-            if len(buffer.events) >= self._batch or buffer.awaited or self.deadline is not None:
+            if buffer.waiting >= self._batch or buffer.awaited or self.deadline is not None:
                 self.wake.set()
 
     def _give_up(self, error: Exception) -> None:
@@ -204,7 +204,7 @@ class WriterThread(Pacing):
         self._hopeless_at = time.monotonic()
         with self._buffer.lock:
             self._buffer.room, self.thread, self.asleep = 0, None, True
-            lost = len(self._buffer.events)
+            lost = self._buffer.waiting
         self._taken(lost, 0)
         if lost:
             self._tally.count("dropped", "the database cannot be used", lost)

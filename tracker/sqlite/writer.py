@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from tracker.event import Event
+from tracker.flat_events import FlatEvents
 from tracker.source import Source
 from tracker.sqlite.activity import Activity
 from tracker.sqlite.batch import Batch, batches
@@ -112,7 +113,7 @@ class Writer:
         is written along, with the recorder's `notes`: kind, detail, count. Raises sqlite3.Error where the
         database does not take the batch; nothing is stored then.
         """
-        db, events = self.db, list(events)
+        db, events = self.db, events if isinstance(events, FlatEvents) else list(events)
         db.execute("BEGIN IMMEDIATE")
         try:
             meta = dict(db.execute("SELECT key, value FROM guardian_meta"))

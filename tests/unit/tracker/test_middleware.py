@@ -594,11 +594,11 @@ async def lifespan(app, *incoming, **settings):
     try:
         middleware = UsageTrackingMiddleware(app, "never-made.db", **settings)
         middleware.recorder.drain = lambda: sent.append("stored")
-        middleware.recorder._buffer.events.append(None)  # something waits
+        middleware.recorder._buffer.values.append(None)  # something waits
         await middleware({"type": "lifespan"}, receive, send)
     except BaseException as error:
         raised = error
-    middleware.recorder._buffer.events.clear()
+    middleware.recorder._buffer.values.clear()
     return sent, raised
 
 

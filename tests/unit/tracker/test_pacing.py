@@ -1,6 +1,7 @@
 """When the thread that stores lets the requests of its host go first."""
 
 import threading
+from itertools import chain
 
 import pytest
 
@@ -25,7 +26,7 @@ def pauses(monkeypatch):
 
 def holding(waiting):
     buffer = Buffer(100)
-    buffer.events.extend(event(T + n) for n in range(waiting))
+    buffer.values.extend(chain.from_iterable(event(T + n) for n in range(waiting)))
     return buffer
 
 
@@ -96,7 +97,7 @@ def waits(waiting, then=(), flood=False):
     thread._flood = flood
 
     def come(number):
-        thread._buffer.events.extend(event(T + n) for n in range(number))
+        thread._buffer.values.extend(chain.from_iterable(event(T + n) for n in range(number)))
 
     def wait(seconds):
         found.append(seconds)

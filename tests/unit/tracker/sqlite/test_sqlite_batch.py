@@ -1,10 +1,13 @@
 """A batch by the column is the batch event by event: the same numbers, names and poison."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.event import ANONYMOUS, NOT_MEASURED, Client, Event, Failure
+from tracker.flat_events import FlatEvents
 from tracker.sqlite import batch as batches
 from tracker.sqlite import dictionaries
 from tracker.sqlite.batch import batch_of
@@ -73,6 +76,10 @@ def test_a_batch_by_the_column_is_the_batch_event_by_event(given_events, plain):
     assert by_column == told(other, batches._one_by_one(events, Dictionaries(other)))
     one.close()
     other.close()
+    if all(len(each) == 10 for each in events):
+        flat = fresh()
+        assert by_column == told(flat, batch_of(FlatEvents([*chain.from_iterable(events)]), Dictionaries(flat)))
+        flat.close()
 
 
 def test_ordinary_events_go_by_the_column(monkeypatch):
