@@ -31,15 +31,15 @@ class Recorder:
     """Takes events from requests and stores them in `database`, in batches, from a thread of its own.
 
     `add` never raises; when `buffer_size` events wait, the newest is dropped and counted. What waits is stored when
-    nothing more has come for 50 ms (a second, where a hundred wait), when `batch_size` events wait (2,048), or after
-    `flush_interval` seconds (1). An event leaves the buffer only when its batch has been committed to the file that is
-    there; a database that is locked or full is retried, and one that was removed or replaced is opened again, with a
-    log message. One that cannot be used at all (corrupt, or from a newer version) is logged once and retried every ten
-    seconds; meanwhile events are dropped and counted, and the host goes on serving. What waits is stored when the
-    process ends, unless it is killed. An event that comes after `close` is stored at once. A forked child starts anew.
-    With Firestore, 5,000 events or 15 seconds make a batch, and one alone waits as well: a document costs as much. With
-    `pseudonymous` a keyed hash is stored in place of each name: see tracker.pseudonyms. `release` is the version of the
-    app; None: see tracker.source.
+    nothing more has come for 50 ms (a second, where a hundred wait), when `batch_size` events wait (4,096, or half of a
+    smaller buffer), or after `flush_interval` seconds (1). An event leaves the buffer only when its batch has been
+    committed to the file that is there; a database that is locked or full is retried, and one that was removed or
+    replaced is opened again, with a log message. One that cannot be used at all (corrupt, or from a newer version) is
+    logged once and retried every ten seconds; meanwhile events are dropped and counted, and the host goes on serving.
+    What waits is stored when the process ends, unless it is killed. An event that comes after `close` is stored at
+    once. A forked child starts anew. With Firestore, 5,000 events or 15 seconds make a batch, and one alone waits as
+    well: a document costs as much. With `pseudonymous` a keyed hash is stored in place of each name: see
+    tracker.pseudonyms. `release` is the version of the app; None: see tracker.source.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Recorder:
         clock: Callable[[], float] = time.time,
     ) -> None:
         usual = pace(os.fspath(database))
-        batch_size = usual.batch if batch_size is None else batch_size
+        batch_size = min(usual.batch, max(1, buffer_size // 2)) if batch_size is None else batch_size
         flush_interval = usual.interval if flush_interval is None else flush_interval
         for name, value in (("buffer_size", buffer_size), ("batch_size", batch_size)):
             if value < 1:

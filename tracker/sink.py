@@ -90,8 +90,8 @@ class Pace(NamedTuple):
     first: float = math.inf
 
 
-SQLITE_PACE = Pace(1.0, 2_048)
-"""A power of two: such a batch goes into the table of requests with one statement."""
+SQLITE_PACE = Pace(1.0, 4_096)
+"""Twice as many as go into the table of requests with one statement."""
 FIRESTORE_PACE = Pace(15.0, 5_000, prompt=False, jitter=0.2, ending=8.0, first=1.0)
 """A document costs as much for one event as for thousands. The long `ending` is for a process that ends early, which
 still has to load the library, connect, and look up the names of all its people."""

@@ -24,7 +24,7 @@ _LATE = """
     ON CONFLICT (start_us) DO UPDATE SET count = count + excluded.count
 """
 ROWS = 2_048
-"""Rows that go in with one statement, at most: a power of two, and the usual batch of a recorder."""
+"""Rows that go in with one statement, at most: a power of two, and half of a recorder's usual batch."""
 Row = tuple[int, int, int, int, int, int | None, int | None]
 """at_us, user, route, outcome, duration_us, failure, latency_us."""
 _COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "latency_us")

@@ -116,12 +116,12 @@ def test_a_few_events_are_stored_when_no_more_come(pauses):
 
 
 def test_where_many_events_wait_it_is_not_looked_whether_more_come(pauses):
-    assert waits(1, [99, 1_948]) == [0.05, 1.0]
-    assert waits(2_048) == []
+    assert waits(1, [99, 3_996]) == [0.05, 1.0]
+    assert waits(4_096) == []
 
 
 def test_after_a_full_batch_it_is_not_looked_for_more_until_none_come(pauses):
-    assert waits(1, [2_047], flood=True) == [1.0]
+    assert waits(1, [4_095], flood=True) == [1.0]
     assert waits(0, [1], flood=True) == [1.0, 0.05]
 
 

@@ -88,6 +88,24 @@ def test_events_leave_the_buffer_only_when_they_are_in_the_database(path):
     assert read(path, "SELECT count(*) FROM guardian_request") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("size", "given", "batch"), [(10_000, None, 4_096), (1_001, None, 500), (1, None, 1), (9, 9, 9)]
+)
+def test_a_batch_leaves_room_for_what_comes_while_it_is_stored(path, size, given, batch):
+    recorder = Recorder(path, buffer_size=size, batch_size=given)
+    assert recorder.pause(10)
+    events = [event(number) for number in range(batch)]
+    recorder._writer.asleep = False  # as while events come
+    for each in events[:-1]:
+        recorder.add(each)
+    assert not recorder._writer.wake.is_set()
+    recorder.add(events[-1])
+    assert recorder._writer.wake.is_set()
+    recorder._writer.asleep = True
+    recorder.resume()
+    assert recorder.close()
+
+
 def test_the_sum_holds_at_every_moment_while_threads_add_and_the_writer_writes(path):
     recorder = Recorder(path, buffer_size=50, batch_size=7, flush_interval=0.001)
     each, done, wrong = 1_500, threading.Event(), []
