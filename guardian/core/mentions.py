@@ -41,7 +41,7 @@ class Mention(NamedTuple):
 
 def marked_name(name: str) -> str:
     """The name between its marks."""
-    return f"{_OPEN}{_SIGNS.sub('', name)}{_CLOSE}"
+    return f"{_OPEN}{name if name.isascii() else _SIGNS.sub('', name)}{_CLOSE}"
 
 
 def plain(text: str) -> str:

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from guardian.core.mentions import ERASED
-from guardian.core.report.model import Report
+from guardian.core.report.model import Report, UserRow
 
 FIELDS = ("users", "help", "gone_quiet")
 """The lists of a report's JSON in which each item has somebody's name under "email"."""
@@ -17,13 +18,14 @@ NESTED = ("turnover", "causes")
 """The values in which somebody's name may stand under "email" at any depth."""
 _EMAIL = re.compile(rb'"email": ?("(?:[^"\\]|\\.)*")')
 _ERASED = json.dumps(ERASED).encode()
+_USER: Callable[[tuple[Any, ...]], UserRow] = partial(tuple.__new__, UserRow)  # three times as fast as _replace
 
 
 def renamed(report: Report, name: Callable[[str], str]) -> Report:
     """The report with each person's name as `name` gives it."""
     return replace(
         report,
-        users=tuple(user._replace(email=name(user.email)) for user in report.users),
+        users=tuple([_USER((name(email), *others)) for email, *others in report.users]),
         help=tuple(replace(each, email=name(each.email)) for each in report.help),
         gone_quiet=tuple(replace(each, email=name(each.email)) for each in report.gone_quiet),
         turnover=None if report.turnover is None else report.turnover.named(name),
