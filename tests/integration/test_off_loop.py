@@ -139,6 +139,12 @@ async def test_threads_take_short_turns_while_work_computes_and_then_as_the_host
     assert sys.getswitchinterval() == pytest.approx(0.005)
 
 
+async def test_threads_take_short_turns_while_the_state_is_read_and_written(tmp_path, hosts_turns):
+    async with opened(tmp_path) as app:
+        assert await app.state.transact(lambda db: sys.getswitchinterval()) == pytest.approx(0.0005)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
 def test_turns_that_the_host_app_sets_meanwhile_stay_and_so_do_shorter_ones(hosts_turns):
     first, second = short_turns(), short_turns()
     first.__enter__()
@@ -257,6 +263,7 @@ async def test_a_report_is_made_written_and_rendered_off_the_loop(tmp_path, thre
         "build_report", "_write_whole", "render", "build_message", "pack", "unpack",
     }  # fmt: skip
     assert all(LOOP not in found for found in threads.values())
+    assert not any(each.name.startswith("guardian-state") for each in threads["unpack"])  # other answers need that one
 
 
 async def test_the_description_of_the_api_is_built_once_and_off_the_loop(tmp_path, monkeypatch):

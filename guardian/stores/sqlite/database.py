@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from guardian.core.off_loop import short_turns
 from guardian.core.storage import StorageError
 from guardian.stores.sqlite.damage import CURE, UNREADABLE, is_damage, said, unreadable
 from guardian.stores.sqlite.schema import STATE_MIGRATIONS
@@ -97,7 +98,8 @@ class StateDatabase:
                 self._file.check()
                 if self._db is None:
                     raise sqlite3.ProgrammingError("it is closed")
-                return work(self._db)
+                with short_turns():
+                    return work(self._db)
             except FileChanged as error:
                 raise StorageError(str(error)) from error
             except UNREADABLE as error:

@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from guardian.core.clock import DOUBT_KEPT, SLACK, STEP
-from guardian.core.off_loop import off_loop
+from guardian.core.off_loop import in_thread, off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_of, replaced
 from guardian.core.time import micros, moment
 from guardian.stores.erasure import erased, named, read_at
 from guardian.stores.forgetting import message_without
 from guardian.stores.packing import pack, unpack
+from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.erasing import SqliteErasing
 from guardian.stores.sqlite.forgetting import (
     buried,
@@ -132,8 +133,13 @@ class SqliteStateStore(SqliteLease, SqliteErasing, SqliteOutbox):
     async def report(self, report_id: int) -> SavedReport | None:
         """See StateStore."""
         sql = f"SELECT {_SAVED}, body FROM guardian_report WHERE id = ?"
-        found = await self.read_as(lambda row: replace(_saved(row), report=unpack(row[5])), sql, (report_id,))
-        return found[0] if found else None
+        rows = await self.read(sql, (report_id,))
+
+        def whole() -> SavedReport:
+            with readable(self._path):
+                return replace(_saved(rows[0]), report=unpack(rows[0][5]))
+
+        return await in_thread(whole) if rows else None  # a large one takes long: the state's own thread goes on
 
     async def unsubscribe(self, schedule: str, recipient: str, *, wanted: bool, now: datetime) -> None:
         """See StateStore."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -19,6 +18,7 @@ from guardian.alerting.rule_words import rule_in_words
 from guardian.application.judging.backtest import STRIP, Backtest, RuleReplay, run_backtests
 from guardian.core.grade import grade
 from guardian.core.language import marked
+from guardian.core.off_loop import in_thread
 from guardian.core.storage import StorageError
 from guardian.core.time import micros, moment
 from guardian.settings.rules import watching
@@ -145,7 +145,7 @@ async def _tried(view: View) -> dict[str, Any] | None:
     try:
         done: Sequence[Backtest] = await app.glances.take(
             ("replay", change),
-            lambda: asyncio.to_thread(run_backtests, app.settings, days=DAYS, changes=[change], now=now),
+            lambda: in_thread(run_backtests, app.settings, days=DAYS, changes=[change], now=now),
             now=now, fresh=timedelta(minutes=2),
         )  # fmt: skip
     except (StorageError, ValueError) as error:
