@@ -15,6 +15,7 @@ from threading import Lock
 import numpy as np
 
 from guardian.core import codec
+from guardian.core.stored_table import Table, joined
 
 KEPT_BYTES = 24 * 2**20
 """The size of the cache in each process, including the compressed bytes; the least recently used entries are dropped
@@ -31,7 +32,7 @@ class Decoded:
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
         self._lock = Lock()
-        self._known: OrderedDict[Key, tuple[bytes, codec.Table]] = OrderedDict()
+        self._known: OrderedDict[Key, tuple[bytes, Table]] = OrderedDict()
         self._size = 0
 
     @property
@@ -47,7 +48,7 @@ class Decoded:
     def joined(
         self, bodies: Iterable[tuple[Key, bytes]], wanted: Collection[int]
     ) -> tuple[list[np.ndarray], list[int]]:
-        """The result of `codec.joined` for these bodies; the arrays belong to the caller. Raises what `codec.joined`
+        """The result of `joined` for these bodies; the arrays belong to the caller. Raises what `joined`
         and `codec.inflate` raise."""
         asked = list(bodies)
         with self._lock:
@@ -59,9 +60,9 @@ class Decoded:
             known[1] if known is not None and known[0] == body else self._inflated(key, body)
             for (key, body), known in zip(asked, found, strict=True)
         ]
-        return codec.joined(tables, wanted)
+        return joined(tables, wanted)
 
-    def _inflated(self, key: Key, body: bytes) -> codec.Table:
+    def _inflated(self, key: Key, body: bytes) -> Table:
         """What is inside of a body, which is kept from now on."""
         inside = codec.inflate(body)
         with self._lock:
@@ -76,7 +77,7 @@ class Decoded:
         return inside
 
 
-def _size(body: bytes, inside: codec.Table) -> int:
+def _size(body: bytes, inside: Table) -> int:
     return len(body) + inside.size
 
 
