@@ -98,8 +98,9 @@ class Recorder:
             buffer.lose()
             self.note("dropped", "the buffer was full" if buffer.room else "the database cannot be used")
             return
-        # One of another length would shift all that follow.
-        buffer.values.extend(event if len(event) == WIDTH else _POISON)
+        # A plain tuple's values are appended in one step, a named one's by iteration, where another thread's might come
+        # between. One of another length would shift all that follow.
+        buffer.values.extend(event[:] if len(event) == WIDTH else _POISON)
         if writer.asleep:
             with buffer.lock:
                 writer.start()
