@@ -195,18 +195,26 @@ class MinuteCounts:
 
     def mended(self, anew: MinuteCounts) -> MinuteCounts:
         """These counts with one of their minutes counted again, as `anew` has it. A minute only ever gains requests: a
-        feature that `anew` does not have keeps its counts."""
+        feature that `anew` does not have keeps its counts. Unless a feature is new nothing is copied, and what is
+        mended is the array of these counts too, and of those that they followed: they are not to be used any more."""
         new = [name for name in anew.places if name not in self.places]
-        places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
-        running = np.zeros((len(self.running), len(places) + 1, 3), dtype=np.int64)
-        running[:, : self.running.shape[1]] = self.running
-        at = anew.start - self.start
+        mended = self._with(new) if new else MinuteCounts(self.start, self.running, self.places)
+        running, at = mended.running, anew.start - self.start
         more = running[at] - running[at + 1]
-        for name, place in (("", 0), *places.items()):
+        for name, place in (("", 0), *mended.places.items()):
             if not name or name in anew.places:
                 more[place] += anew.running[1, anew.places[name] if name else 0]
         running[at + 1 :] += more
-        return MinuteCounts(self.start, running, places)
+        if not new:
+            mended.__dict__["_room"] = self.__dict__.get("_room")
+        return mended
+
+    def _with(self, new: Sequence[str]) -> MinuteCounts:
+        """A copy of these counts with places for new features, which have no requests yet."""
+        size = self.running.shape[1]
+        running = np.zeros((len(self.running), size + len(new), 3), dtype=np.int64)
+        running[:, :size] = self.running
+        return MinuteCounts(self.start, running, {**self.places, **{name: size + n for n, name in enumerate(new)}})
 
     def followed(self, later: MinuteCounts, keep: int) -> MinuteCounts:
         """These counts and the minutes that directly follow; only the latest `keep` stay. Most calls copy nothing: the
