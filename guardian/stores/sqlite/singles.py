@@ -17,6 +17,7 @@ from guardian.stores.sqlite.earlier import narrowed
 from guardian.stores.sqlite.numbers import read_packed
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.pieces import Pieces
+from guardian.stores.sqlite.rolling import TYPES, Rolling
 from guardian.stores.sqlite.routes import all_features
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
@@ -26,12 +27,6 @@ Name = TypeVar("Name")
 _STATUS_BITS, _ROUTE_BITS = 12, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
 """The SQL that packs three columns into one number, since every number fetched from SQLite takes time."""
-_MOVED = 50_000
-_SPARE = 8
-"""Arrays that are more than this many times as large as they should be are replaced by smaller ones."""
-_AHEAD = 16.0
-"""Room is made for at most this many times the events that are there: their first minutes may be a burst."""
-_TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
 
 
 def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -70,9 +65,7 @@ class Singles:
         self._user_codes = np.full(64, -1, dtype=np.int32)
         self._route_codes = np.full(64, -1, dtype=np.int32)
         self._failed_on: dict[int, int] = {}
-        self._room = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
-        self._first = self._last = 0
-        self._keep_us = 0
+        self._rows = Rolling()
         self.end = 0
         self.marks: dict[int, int] = {}
         """How many events came late, as far as that is noted, by the minute (its start, µs)."""
@@ -85,7 +78,7 @@ class Singles:
     @property
     def columns(self) -> Columns:
         """The events held now."""
-        return self._columns({name: room[self._first : self._last] for name, room in self._room.items()})
+        return self._columns(self._rows.arrays)
 
     def read(self, db: sqlite3.Connection, start_us: int, end_us: int) -> Columns:
         """Read the events of [start, end) without keeping them."""
@@ -106,56 +99,16 @@ class Singles:
         failure, failed = np.full(len(at), -1, dtype=np.int32), np.flatnonzero(number)
         failure[failed] = self._failed(db, number[failed] << _ROUTE_BITS | route[failed])
         columns = (at + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
-        return self._columns({name: each.astype(_TYPES[name]) for name, each in zip(_TYPES, columns, strict=True)})
+        return self._columns({name: each.astype(TYPES[name]) for name, each in zip(TYPES, columns, strict=True)})
 
     def add(self, later: Columns, end: int, keep_us: int) -> None:
         """Append these events, which directly follow and reach to the minute `end`; drop those before `keep_us`."""
-        self._first += int(np.searchsorted(self._room["at_us"][self._first : self._last], keep_us))
-        self._keep_us, self.end = keep_us, end
-        size = len(later)
-        there = len(self._room["at_us"])
-        if self._last + size > there or there > _SPARE * self._size(self._last - self._first + size):
-            self._make_room(size)
-        for name, room in self._room.items():
-            room[self._last : self._last + size] = getattr(later, name)
-        self._last += size
+        self._rows.add(later, end, keep_us)
+        self.end = end
 
     def replace(self, minute: int, anew: Columns) -> None:
         """Replace the events of that minute."""
-        at_us = self._room["at_us"][self._first : self._last]
-        edges = np.searchsorted(at_us, (minute * MINUTE_US, (minute + 1) * MINUTE_US))
-        more = len(anew) - int(edges[1] - edges[0])
-        if self._last + more > len(self._room["at_us"]):
-            self._make_room(more)
-        first, last = (int(edge) + self._first for edge in edges)
-        for name, room in self._room.items():
-            _move(room, last, self._last, more)
-            room[first : last + more] = getattr(anew, name)
-        self._last += more
-
-    def _make_room(self, more: int) -> None:
-        """Make room for this many more events: move the events to the start of their arrays, or to larger ones; to
-        smaller ones where most of the room is that of a storm which is over."""
-        live, there = self._last - self._first, len(self._room["at_us"])
-        size = self._size(live + more) + 4 * more
-        fits = live + live // 8 + more <= there <= _SPARE * size
-        for name, room in self._room.items():
-            if fits:
-                _move(room, self._first, self._last, -self._first)
-            else:
-                self._room[name] = np.empty(size, dtype=room.dtype)
-                self._room[name][:live] = room[self._first : self._last]
-        self._first, self._last = 0, live
-
-    def _size(self, number: int) -> int:
-        """How large arrays for so many events should be: as large as they get at this rate once they reach back as far
-        as they may, and a quarter more. What is not used yet takes no memory. To copy a million events takes 20 to 40
-        ms, so it should not happen again and again while the events reach back further each minute."""
-        at_us = self._room["at_us"][self._first : self._last]
-        end_us = self.end * MINUTE_US
-        reached, whole = end_us - int(at_us[0]) if len(at_us) else 0, end_us - self._keep_us
-        share = min(max(whole / reached, 1.0), _AHEAD) if reached > 0 else 1.0
-        return int(number * share * 1.25)
+        self._rows.replace(minute, anew)
 
     def routes(self, db: sqlite3.Connection, numbers: np.ndarray) -> np.ndarray:
         """For each route number, the index of its feature."""
@@ -204,14 +157,6 @@ class Singles:
 
     def _columns(self, arrays: Mapping[str, np.ndarray]) -> Columns:
         return Columns(**arrays, users=self._names[0], features=self._names[1], failures=self._pairs)
-
-
-def _move(room: np.ndarray, first: int, last: int, by: int) -> None:
-    """Move the elements [first, last) by an offset, in pieces, since numpy would copy overlapping ranges."""
-    starts = range(first, last, _MOVED) if by else range(0)
-    for start in starts if by < 0 else reversed(starts):
-        end = min(start + _MOVED, last)
-        room[start + by : end + by] = room[start:end]
 
 
 def _code(codes: dict[Name, int], names: list[Name], name: Name) -> int:
