@@ -59,8 +59,8 @@ class EventKeeper:
             return self._finished(exchange, status, took, why, message, place)
         # The common case: a known route, a good answer, and no notes by the app.
         user = self._identity.user(scope, None, status)
-        if user is ANONYMOUS:
-            return self._finished(exchange, status, took, why, message, place)
+        if user is ANONYMOUS and (whole := self._places.whole(scope, exchange, status)) is not scope:
+            user = self._identity.user(whole, None, status)
         endpoint, method, feature, _ = place
         self._add(
             _event(Event, (time_ns() // 1000, user, endpoint, method, feature, status, took // 1000, None, None, None))

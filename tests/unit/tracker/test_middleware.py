@@ -812,3 +812,22 @@ async def test_what_waits_is_stored_before_the_call_of_a_request_ends_where_that
     assert recorder.stats() == (1, 1, 0, 0)
     assert recorder.close()
     assert [stored for _, stored in sent] == [0, 0], "the answer did not wait for it"
+
+
+def test_a_refused_token_is_counted_once_for_each_request():
+    async def routed(scope, receive, send):
+        scope.update(route=route, endpoint=routed)
+        for message in answer(200):
+            await send(message)
+
+    route = types.SimpleNamespace(path="/chat", endpoint=routed)
+    kept, sent = Kept(), []
+    middleware = UsageTrackingMiddleware(routed, recorder=kept, jwt_key="a key of more than 32 bytes, for tests")
+
+    async def send(message):
+        sent.append(message)
+
+    for _ in range(3):
+        asyncio.run(middleware(http(headers=[(b"authorization", b"Bearer a.b.c")]), None, send))
+    assert [event.user for event in kept.events] == [ANONYMOUS] * 3
+    assert [kind for kind, _ in kept.notes] == ["token_refused"] * 3
