@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 PIECE = 128
-"""Events that have to be looked at one by one, or users with sessions, that are done at once where others wait for the
+"""Events or users with sessions that have to be looked at one by one, and are done at once where others wait for the
 interpreter: some 0.3 ms. Rows of a power of two go in with one statement."""
 
 T = TypeVar("T")

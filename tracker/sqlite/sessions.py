@@ -10,7 +10,7 @@ from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
 from tracker.sqlite.activity import Activity, join
 from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.parts import PIECE, parts
-from tracker.sqlite.rows import Row, insert_rows
+from tracker.sqlite.rows import ROWS, Row, insert_rows
 
 Seen = tuple[int, int, str | None, str | None]
 """When a user was seen, and from where: at_us, user, address, user agent."""
@@ -43,23 +43,25 @@ def extend_sessions(db: sqlite3.Connection, activity: Activity, between: Callabl
     # takes a quarter.
     users = sorted(activity.users())
     if users:
-        for some in parts(users, PIECE, between):
-            _extend(db, activity, some)
+        for some in parts(users, ROWS, between):
+            for few in parts(_extend(db, activity, some), PIECE, between):
+                _fit(db, activity, few)
 
 
-def _extend(db: sqlite3.Connection, activity: Activity, users: Sequence[int]) -> None:
-    """`extend_sessions` of these users."""
+def _extend(db: sqlite3.Connection, activity: Activity, users: Sequence[int]) -> Sequence[int]:
+    """`extend_sessions` of most of these users, while others may have the interpreter; those who are left."""
     # Nearly everybody was active once and has one session or none near: a statement for hundreds of them.
     once = activity.once(users)
     extended = insert_rows(db, _ACTIVE, "(?, ?, ?)", once, _EXTENDED)
     if 3 * extended > len(once):  # it has extended several sessions of somebody, which are one now
-        _fit(db, activity, users)
-    elif extended < len(users):
-        _fit(db, activity, sorted({*users}.difference(once[::3])))
+        return users
+    return sorted({*users}.difference(once[::3])) if extended < len(users) else ()
 
 
 def _fit(db: sqlite3.Connection, activity: Activity, users: Sequence[int]) -> None:
     """`extend_sessions` of these users, who may have several sessions, and may have been active several times."""
+    if not users:
+        return
     spans = [activity.of(user) for user in users]
     near = min(mine[0] for mine in spans) - SESSION_GAP_US, max(mine[-1] for mine in spans) + SESSION_GAP_US
     # One row of JSON, see insert_rows.

@@ -307,6 +307,7 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tracker.sqlite.batch.ROWS", 2 * size)
             patch.setattr("tracker.sqlite.batch.PIECE", size)
+            patch.setattr("tracker.sqlite.sessions.ROWS", 2 * size)
             patch.setattr("tracker.sqlite.sessions.PIECE", size)
             beat = ("one", 0, T + 30 * MINUTE, 1, 1, 0, "1")
             number = Writer(db).write(found, heartbeat=lambda *counts, beat=beat: beat, between=between)
@@ -321,8 +322,8 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
     [
         (2_048, 1, [], 1),
         (2_049, 1, [], 2),
-        (300, 300, [], 3),  # of the sessions
-        (128, 128, [], 1),
+        (2_048, 2_048, [], 1),
+        (2_049, 2_049, [], 3),  # of the events, and of the sessions
         (299, 1, [event(T, "a lone \ud800")], 3),  # of the events, one by one
         (299, 1, [event(T, "ada@example.com")._replace(client=Client("192.0.2.1"))], 3),
     ],
@@ -334,6 +335,14 @@ def test_a_large_batch_and_the_sessions_of_many_are_done_in_parts(writer, number
     assert len(pauses) == parts - 1
 
 
+def test_who_has_several_sessions_is_looked_at_one_by_one_in_parts(writer):
+    pauses = []
+    found = [event(T + hour * 60 * MINUTE + n, f"u{n}@example.com") for hour in (0, 1) for n in range(300)]
+    writer.write(found, between=lambda: pauses.append(1) or True)
+    assert len(pauses) == 2
+    assert sessions(writer.db) == sessions_of(found)
+
+
 def test_what_is_left_of_a_batch_is_done_at_once_as_soon_as_there_is_hurry(writer):
     asked = []
     writer.write(
@@ -343,7 +352,7 @@ def test_what_is_left_of_a_batch_is_done_at_once_as_soon_as_there_is_hurry(write
 
 
 def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_again(writer):
-    found = [event(T + n, f"u{n}@example.com") for n in range(250)]
+    found = [event(T + n, f"u{n % 99}@example.com") for n in range(2_100)]
 
     def fails():
         raise sqlite3.OperationalError("disk I/O error")
@@ -351,7 +360,7 @@ def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_ag
     with pytest.raises(sqlite3.OperationalError):
         writer.write(found, between=fails)
     assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(0,)]
-    assert writer.write(found, between=lambda: True) == 250
+    assert writer.write(found, between=lambda: True) == 2_100
     assert sessions(writer.db) == sessions_of(found)
 
 
