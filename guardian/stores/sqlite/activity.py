@@ -99,7 +99,7 @@ def _activity(
     unsure = {*np.flatnonzero(np.bincount(could[new, 1])).tolist()}
     reached = np.bincount(table[:, 1], minlength=len(features))
     their = _marked(size, named[:, 0])
-    most_used = _most_used(table if their.all() else table[their[table[:, 0]]], features)
+    most_used = features_by_use(table if their.all() else table[their[table[:, 0]]], features)
     who, first_us, _, active_us = tables.times(their)
     minutes = users_active(who, first_us, active_us, start_us, size)
     numbers, requests, errors = (column.tolist() for column in named.T)
@@ -190,7 +190,7 @@ def _named(
     return rows, names, [numbers[name] for name in needy]
 
 
-def _most_used(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[str, ...]]:
+def features_by_use(table: np.ndarray, features: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """Each person's features by name, most used first; `table` has person, feature, requests."""
     # Already sorted by person and feature.
     person, _, count = table.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from guardian.core.activity import ERRORS_PER_USER, Active, most_used
-from guardian.core.counting import among
+from guardian.core.activity import ERRORS_PER_USER, Active
+from guardian.core.counting import among, grouped_columns
 from guardian.core.failure_groups import FailureGroup
 from guardian.core.listing import Listing, Place
 from guardian.core.roster import Roster
@@ -22,8 +23,10 @@ from guardian.core.turnover import Turnover
 from guardian.core.unlinked import is_unlinked
 from guardian.stores.events import Table
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.activity import features_by_use
 from guardian.stores.sqlite.bars import read_bars
 from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.counts import NOTHING
 from guardian.stores.sqlite.covering import pieces, runs
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.export import page_of
@@ -116,7 +119,7 @@ def _read_listing(
     last = page[-1].tolist() if len(users) > most else None
     return Listing(
         [
-            Active(names[one], asked, bad, time, most_used(used.get(one, {})))
+            Active(names[one], asked, bad, time, used.get(one, ()))
             for (one, asked, bad), time in zip(page[:, :3].tolist(), minutes.tolist(), strict=True)
         ],
         events_of(db, people, failed),
@@ -126,20 +129,20 @@ def _read_listing(
 
 def _features(
     db: sqlite3.Connection, people: People, start_us: int, end_us: int, wanted: np.ndarray
-) -> dict[int, dict[str, int]]:
-    """For each of these people, the number of requests by feature."""
+) -> dict[int, tuple[str, ...]]:
+    """For each of these people, the features that they used, most used first."""
     feature_of = all_features(db)
-    found: dict[int, dict[str, int]] = {}
+    features, wanted = sorted({*feature_of.values()}), np.sort(wanted)
+    codes = np.zeros(max(feature_of, default=0) + 1, np.int64)
+    for route, feature in feature_of.items():
+        codes[route] = bisect_left(features, feature)
+    found = [[column[:0] for column in NOTHING.T]]
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
             users, routes, counts = seals.columns(db, Part.USED, span, at, until, (0, 1, 2))
         else:
             users, routes, counts = read_raw(db, at, until, people=people).used.T
         persons = people.persons(users)
-        mine = among(persons, np.sort(wanted))
-        for person, route, count in zip(
-            persons[mine].tolist(), routes[mine].tolist(), counts[mine].tolist(), strict=True
-        ):
-            features, name = found.setdefault(person, {}), feature_of[route]
-            features[name] = features.get(name, 0) + count
-    return found
+        mine = among(persons, wanted)
+        found.append([persons[mine], codes[routes[mine]], counts[mine]])
+    return features_by_use(grouped_columns(*(np.concatenate(parts) for parts in zip(*found, strict=True))), features)
