@@ -15,7 +15,9 @@ from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
+from guardian.stores.sqlite.buckets import ids
 from guardian.stores.sqlite.covering import Cover, Piece, runs
+from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw
@@ -54,8 +56,16 @@ def bars_of(
     for a piece that crosses an edge. Raises WindowGone."""
     inside, known = cover.between([micros(edge) for edge in edges], made), tables.people_by_piece()
     more = [piece for pieces in inside for piece in pieces if piece not in known]
-    known |= Tables.read(db, people, more, _PEOPLE).people_by_piece()
+    known |= Tables.read(db, people, [piece for piece in more if piece.span], _PEOPLE).people_by_piece()
+    known |= {piece: _single(db, people, piece) for piece in more if not piece.span}
     return [bar_of(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges, inside, strict=False)]
+
+
+def _single(db: sqlite3.Connection, people: People, piece: Piece) -> list[np.ndarray]:
+    """The person of each single event of a piece, 1 (for the request), and whether it failed."""
+    where = ids(piece.start, piece.end)
+    [packed] = read_numbers(db, ["user * 2 + (status >= 400)"], "id >= ? AND id < ?", where)
+    return [people.persons(packed >> 1), np.ones_like(packed), packed & 1]
 
 
 def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
