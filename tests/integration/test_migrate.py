@@ -312,7 +312,7 @@ async def test_releases_and_instances_come_along(pair):
 
 MADE_ANEW = {
     "guardian_meta", "guardian_lease", "guardian_asked", "guardian_unsettled", "guardian_dirty", "guardian_late",
-    "guardian_migration", "guardian_spelling",
+    "guardian_migration", "guardian_spelling", "guardian_day_mark",
 }  # fmt: skip
 """Tables of a file that are of no use elsewhere, or are made of the others."""
 MOVED_AS_EVENTS = {

@@ -73,7 +73,9 @@ class Connections:
 
 
 def in_one_state(db: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
-    """The result of `read`, run on one state of the database."""
+    """The result of `read`, run on one state of the database: that of the transaction that is open, if one is."""
+    if db.in_transaction:
+        return read(db)
     db.execute("BEGIN")
     try:
         return read(db)

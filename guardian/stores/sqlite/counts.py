@@ -8,19 +8,19 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import chain
 
 import numpy as np
 
 from guardian.core.counting import grouped_columns
 from guardian.core.storage import WindowGone
+from guardian.core.stored_table import joined
 from guardian.core.summary import Counts, Route, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import active, bars_of, read_bars
 from guardian.stores.sqlite.covering import Cover, runs
-from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.listed import Range
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import count_outcomes, read_routes, refuse_gone
@@ -62,7 +62,7 @@ def read_outcomes(
 ) -> list[dict[int, int]]:
     """See `UsageRepository.outcomes`; `only` limits it to these route numbers."""
     times = [(micros(start), micros(end)) for start, end in windows]
-    found, sealed, place_of = list[dict[int, int]](), list[seals.Range](), list[int]()
+    found, sealed, place_of = list[dict[int, int]](), list[Range](), list[int]()
     cover = Cover(db, times if only is None else ())
     for place, (start, end) in enumerate(times):
         try:
@@ -82,9 +82,9 @@ def read_outcomes(
                 _add(counts, count_outcomes(db, *run[1:], only).items())
         found.append(counts)
     if sealed:
-        bodies = seals.bodies_in(db, Part.STATUSES, sealed)
-        (outcomes, numbers), edges = decoded().joined(list(chain.from_iterable(bodies)), (1, 2))
-        places = np.repeat(place_of, list(map(len, bodies)))
+        stored = seals.tables_in(db, Part.STATUSES, sealed)
+        (outcomes, numbers), edges = joined([table for each in stored for table in each.tables], (1, 2))
+        places = np.repeat(place_of, [len(each.tables) for each in stored])
         size = int(outcomes.max(initial=0)) + 1
         keys = np.repeat(places, np.diff(edges)) * size + outcomes
         sums = np.bincount(keys, weights=numbers)  # floats, exact up to 2 ** 53

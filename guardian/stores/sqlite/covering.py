@@ -13,6 +13,7 @@ from typing import NamedTuple
 from guardian.core.storage import WindowGone
 from guardian.stores.sqlite import lone_hours, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, SPANS
+from guardian.stores.sqlite.listed import Range
 from guardian.stores.sqlite.lone_hours import Starts
 
 _UNTIL = ("sealed", "purged", "forgotten")
@@ -100,7 +101,7 @@ class Cover:
         return seals.starts(self._db, span, low, high)
 
 
-def _around(start: int, end: int) -> Iterator[seals.Range]:
+def _around(start: int, end: int) -> Iterator[Range]:
     """Where the pieces of [start, end) are looked for if no bucket is missing: among the days inside, the hours before
     and after these, and the 5 minutes before and after those, in the whole hours at the edges: they may stand alone."""
     middle = None

@@ -1,38 +1,64 @@
 """A cache of decompressed tables of sealed summaries.
 
 A report reads the same days for its totals, for the period before, for who went quiet and for who came and went, and
-the next report reads most of them again. The compressed bytes are fetched each time and compared with the cached ones,
-so the cache is never stale, whichever process sealed a bucket again.
+the next report reads most of them again. Cached tables are good for as long as the list of their block's buckets is the
+same (`listed`). Then they are fetched again, and of short ones, the many of today, only those are decompressed whose
+bytes have changed.
 """
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 
-import numpy as np
-
-from guardian.core import codec
-from guardian.core.stored_table import Table, joined
+from guardian.core.codec import inflate
+from guardian.core.stored_table import Table
+from guardian.stores.sqlite.listed import Block, Stretch
+from guardian.stores.sqlite.seal_keys import seal_keys
 
 KEPT_BYTES = 24 * 2**20
 """The size of the cache in each process, including the compressed bytes; the least recently used entries are dropped
-first. A month of 10 million events in 90 days takes 14 MB, the overview of one, which has the month before too, 20:
-with less, such a page would push out its own first tables before they are read again."""
+first. The report on a month of 10 million events in 90 days, and the overview of one, which has the month before too,
+take 17: with less, they would push out their own first tables before they are read again."""
+SHORT = 2_000
+"""The bytes of bodies that are as long or longer are not kept."""
 LARGEST = 500_000
 """Larger tables are not cached: a month of them would push out what every report reads."""
-Key = int
+Fetch = Callable[[Sequence[int]], Iterable[tuple[int, bytes]]]
+"""Reads the rows with these keys (`seal_keys`), those that are there: (key, body)."""
+
+
+_Key = tuple[int, Block]
+_UNREAD = Table(-1, (), 0)
+
+
+class _Part:
+    """The tables of a part of the buckets of a block, _UNREAD where none was read; those of the list before that were
+    not read since stand in `before`, by start."""
+
+    __slots__ = ("before", "bodies", "key", "size", "starts", "tables")
+
+    def __init__(self, key: _Key, starts: Sequence[int], old: _Part | None) -> None:
+        self.key, self.starts = key, starts
+        self.size: int = 0 if old is None else old.size
+        self.tables, self.bodies = [_UNREAD] * len(starts), [b""] * len(starts)
+        self.before: dict[int, tuple[bytes, Table]] = {}
+        if old is not None:
+            self.before |= old.before
+            for start, body, table in zip(old.starts, old.bodies, old.tables, strict=True):
+                if table is not _UNREAD:
+                    self.before[start] = body, table
 
 
 class Decoded:
-    """Decompressed bodies by the keys of their rows (`seal_keys`). Thread-safe."""
+    """Decompressed bodies by part and block. Thread-safe."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_bytes = kept_bytes
         self._lock = Lock()
-        self._known: OrderedDict[Key, tuple[bytes, Table]] = OrderedDict()
+        self._known: OrderedDict[_Key, _Part] = OrderedDict()
         self._size = 0
 
     @property
@@ -40,40 +66,65 @@ class Decoded:
         """The current size in bytes."""
         return self._size
 
-    def kept(self) -> list[Key]:
-        """The cached tables, the most recently read one last."""
+    def kept(self) -> list[_Key]:
+        """The parts and blocks that are cached, the most recently read one last."""
         with self._lock:
             return list(self._known)
 
-    def joined(
-        self, bodies: Iterable[tuple[Key, bytes]], wanted: Collection[int]
-    ) -> tuple[list[np.ndarray], list[int]]:
-        """The result of `joined` for these bodies; the arrays belong to the caller. Raises what `joined`
-        and `codec.inflate` raise."""
-        asked = list(bodies)
+    def tables(self, part: int, stretches: Sequence[Stretch], fetch: Fetch) -> list[list[Table]]:
+        """What is inside of this part of the buckets of each stretch. Raises what `fetch` and `codec.inflate` raise,
+        and ValueError where one has no such part."""
         with self._lock:
-            found = [self._known.get(key) for key, _ in asked]
-            for (key, _), known in zip(asked, found, strict=True):
-                if known is not None:
-                    self._known.move_to_end(key)
-        tables = [
-            known[1] if known is not None and known[0] == body else self._inflated(key, body)
-            for (key, body), known in zip(asked, found, strict=True)
-        ]
-        return joined(tables, wanted)
+            kept = [self._kept(part, each) for each in stretches]
+        found = [one.tables[low:high] for one, (_, _, low, high) in zip(kept, stretches, strict=True)]
+        if any(_UNREAD in tables for tables in found):
+            self._read(part, stretches, kept, found, fetch)
+        return found
 
-    def _inflated(self, key: Key, body: bytes) -> Table:
+    def _kept(self, part: int, stretch: Stretch) -> _Part:
+        key = part, stretch.block
+        one = self._known.get(key)
+        if one is None or one.starts is not stretch.starts:
+            one = self._known[key] = _Part(key, stretch.starts, one)
+        self._known.move_to_end(key)
+        return one
+
+    def _read(
+        self,
+        part: int,
+        stretches: Sequence[Stretch],
+        kept: Sequence[_Part],
+        found: Sequence[list[Table]],
+        fetch: Fetch,
+    ) -> None:
+        """Fill in what was not found."""
+        wanted = dict[int, list[tuple[int, int]]]()
+        for place, ((span, _), starts, low, _) in enumerate(stretches):
+            missing = [n for n, table in enumerate(found[place], low) if table is _UNREAD]
+            for n, key in zip(missing, seal_keys(part, span, [starts[n] for n in missing]), strict=True):
+                wanted.setdefault(key, []).append((place, n))
+        for key, body in fetch(list(wanted)):
+            for place, n in wanted.pop(key):
+                found[place][n - stretches[place].low] = self._inside(kept[place], n, body)
+        if wanted:
+            raise ValueError("a part of a summary is missing")
+
+    def _inside(self, one: _Part, n: int, body: bytes) -> Table:
         """What is inside of a body, which is kept from now on."""
-        inside = codec.inflate(body)
+        old = one.before.get(one.starts[n])
+        inside = old[1] if old is not None and old[0] == body else inflate(body)
+        body = body if len(body) < SHORT else b""
+        if (size := _size(body, inside)) > LARGEST:
+            return inside
         with self._lock:
-            if old := self._known.pop(key, None):
-                self._size -= _size(*old)
-            if _size(body, inside) <= LARGEST:
-                self._known[key] = body, inside
-                self._size += _size(body, inside)
-                while self._size > self._kept_bytes:
-                    _, gone = self._known.popitem(last=False)
-                    self._size -= _size(*gone)
+            if one.tables[n] is _UNREAD:
+                size -= _size(*one.before.pop(one.starts[n], (b"", _UNREAD)))
+                one.tables[n], one.bodies[n] = inside, body
+                one.size += size
+                if self._known.get(one.key) is one:
+                    self._size += size
+            while self._size > self._kept_bytes:
+                self._size -= self._known.popitem(last=False)[1].size
         return inside
 
 

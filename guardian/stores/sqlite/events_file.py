@@ -15,7 +15,7 @@ import aiosqlite
 from guardian.core.off_loop import in_thread
 from guardian.core.storage import StorageError
 from guardian.stores.people.book import NO_BOOK, AliasBook
-from guardian.stores.sqlite import imported, seal_layout
+from guardian.stores.sqlite import imported, seal_layout, seal_marks
 from guardian.stores.sqlite.connections import Connections, in_one_state
 from guardian.stores.sqlite.damage import UNREADABLE, unreadable
 from guardian.stores.sqlite.database import cannot_open
@@ -127,6 +127,7 @@ async def _opened(file: OpenedFile, *, create: bool) -> aiosqlite.Connection:
         with closing(connect(file.path, create=create)) as db:
             prepare_tables(db)
             seal_layout.prepare(db)
+            seal_marks.prepare(db)
             imported.prepare(db)
 
     try:

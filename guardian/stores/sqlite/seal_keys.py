@@ -6,6 +6,8 @@ Times are Unix microseconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
 
 _CODES = {MINUTES5: 0, HOUR: 1, DAY: 2}
@@ -28,6 +30,22 @@ def seal_range(part: int, span_us: int, start_us: int, end_us: int) -> tuple[int
     return seal_key(part, span_us, start_us), seal_key(part, span_us, end_us)
 
 
+def seal_keys(part: int, span_us: int, starts: Sequence[int]) -> list[int]:
+    """The key of this part of each bucket of this length that begins at one of these moments."""
+    first = seal_key(part, span_us, 0)
+    return [first + start_us // MINUTES5 for start_us in starts]
+
+
 def seal_start(key: int) -> int:
     """When the bucket with this key begins."""
     return (key & _PLACE) * MINUTES5
+
+
+def seal_day(key: int) -> int:
+    """The day since 1970 in which the bucket with this key begins."""
+    return (key & _PLACE) // (DAY // MINUTES5)
+
+
+def day_sql(key: str) -> str:
+    """The same as SQL."""
+    return f"({key} & {_PLACE}) / {DAY // MINUTES5}"

@@ -14,12 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core import codec
+from guardian.core.stored_table import joined
 from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
-from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.listed import Listed, Range, Stretch
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
-from guardian.stores.sqlite.seals import FAILED, WHERE, store
+from guardian.stores.sqlite.seal_marks import Marks, read_marks
+from guardian.stores.sqlite.seals import FAILED, WHERE, clipped, store, tables_of
 from tracker.sqlite.keys import SEQUENCE_BITS
 
 _COLUMNS = ("id", "user", "route", "status", "duration_us", "failure", "coalesce(latency_us, -2)")
@@ -31,9 +33,10 @@ _SEALED = f"""
     WHERE s.id >= ? AND s.id < ?
 """
 _MISSING = f"SELECT s.id FROM {_SEALED} AND f.id IS NULL"
-_NOTED = f"SELECT f.id, f.body FROM {_SEALED} AND f.id IS NOT NULL ORDER BY s.id"
+_NOTED = f"SELECT f.id FROM {_SEALED} AND f.id IS NOT NULL"
 _NEWEST = f"SELECT max(id) FROM guardian_seal WHERE {WHERE}"
 _EVER = 2**62
+_listed = Listed()
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 _HOURS_KEPT = 2 * DAY
 """How long before the day of the newest hour the columns of hours are kept."""
@@ -98,35 +101,47 @@ def stretches(
     Inside a transaction of the reader's. Nothing of purged events is among them, nor of a bucket that is stale.
     """
     first = max(start_us, meta(db, "purged_until_us"))
-    days = list(_noted(db, DAY, first, end_us))
+    marks = read_marks(db, first, end_us)
+    days = list(_noted(db, marks, DAY, first, end_us))
     edges = [first, *(edge for start, _ in days for edge in (start, start + DAY)), end_us]
     for place, (low, high) in enumerate(pairwise(edges)):
         # Between the days there are hours, of which many are decoded as fast as one.
-        run = list[tuple[int, bytes]]()
-        for hour in [days[place // 2]] if place % 2 else _noted(db, HOUR, low, high):
-            if run and hour[0] != run[-1][0] + HOUR:
-                yield _decoded(HOUR, run, whole)
+        run, span = list[tuple[int, Stretch]](), DAY if place % 2 else HOUR
+        for each in [days[place // 2]] if place % 2 else _noted(db, marks, HOUR, low, high):
+            if run and each[0] != run[-1][0] + span:
+                yield _decoded(db, run, whole)
                 run = []
-            run.append(hour)
+            run.append(each)
         if run:
-            yield _decoded(DAY if place % 2 else HOUR, run, whole)
+            yield _decoded(db, run, whole)
 
 
-def _noted(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> Iterator[tuple[int, bytes]]:
-    """The starts and the stored columns of the usable buckets of this length inside [start, end)."""
+def _noted(
+    db: sqlite3.Connection, marks: Marks, span_us: int, start_us: int, end_us: int
+) -> Iterator[tuple[int, Stretch]]:
+    """The buckets of this length inside [start, end) whose columns can be used: the start of each, and it alone."""
     if end_us - start_us < span_us:
         return
+
+    def fetch(ranges: Sequence[Range]) -> Iterator[tuple[int, int]]:
+        for place, each in enumerate(ranges):
+            for (key,) in db.execute(_NOTED, seal_range(Part.STATUSES, *each)):
+                yield place, seal_start(key)
+
+    [listed] = _listed.stretches(marks, [clipped(db, span_us, start_us, end_us - span_us + 1)], fetch)
     stale = _stale(db, span_us, start_us, end_us)
-    keys = seal_range(Part.STATUSES, span_us, start_us, end_us - span_us + 1)
-    for key, body in db.execute(_NOTED, keys).fetchall():
-        if seal_start(key) not in stale:
-            yield seal_start(key), body
+    for block, starts, first, end in listed:
+        for n in range(first, end):
+            if starts[n] not in stale:
+                yield starts[n], Stretch(block, starts, n, n + 1)
 
 
-def _decoded(span_us: int, run: Sequence[tuple[int, bytes]], whole: bool) -> tuple[int, int, Sequence[np.ndarray]]:
-    bodies = [(seal_key(FAILED, span_us, start), body) for start, body in run]
-    (at, sequence, *others), _ = decoded().joined(bodies, range(8 if whole else 3))
-    return run[0][0], run[-1][0] + span_us, ((at << SEQUENCE_BITS) + sequence, *others)
+def _decoded(
+    db: sqlite3.Connection, run: Sequence[tuple[int, Stretch]], whole: bool
+) -> tuple[int, int, Sequence[np.ndarray]]:
+    tables = [table for [table] in tables_of(db, FAILED, [each for _, each in run])]
+    (at, sequence, *others), _ = joined(tables, range(8 if whole else 3))
+    return run[0][0], run[-1][0] + run[0][1].block[0], ((at << SEQUENCE_BITS) + sequence, *others)
 
 
 def _stale(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> set[int]:

@@ -179,8 +179,8 @@ def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
     """The buckets of length `span`, from the day of `low` on, that are complete but not joined yet."""
     first, end = low // DAY * DAY, meta(db, "sealed_until_us") // span * span
-    there = {start // span * span for start in seals.starts(db, inner, first, end)}
-    return sorted(there.difference(seals.starts(db, span, first, end)))
+    parts, joined = seals.starts_in(db, [(inner, first, end), (span, first, end)])
+    return sorted({start // span * span for start in parts}.difference(joined))
 
 
 def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from guardian.core.stored_table import Table, joined
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
-from guardian.stores.sqlite.buckets import SPANS, ids
+from guardian.stores.sqlite.buckets import DAY, SPANS, ids
+from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.listed import Listed, Range, Stretch, starts_of
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
+from guardian.stores.sqlite.seal_marks import read_marks
 
 FAILED = 5
 """A part besides those of `Part`, for days and the latest hours: the failed requests (see `sealed_failures`)."""
@@ -30,9 +34,10 @@ _IN = """
     FROM json_each(?) j CROSS JOIN guardian_seal s
         ON s.id >= json_extract(j.value, '$[0]') AND s.id < json_extract(j.value, '$[1]')
 """
-_EVER = 2**62
-Range = tuple[int, int, int]
-"""(length, start, end): the buckets of this length that begin in [start, end)."""
+_ENDS = f"SELECT (SELECT min(id) FROM guardian_seal WHERE {WHERE}), (SELECT max(id) FROM guardian_seal WHERE {WHERE})"
+_EVER, _LONG = 2**62, 400 * DAY
+_BODIES = "SELECT s.id, s.body FROM json_each(?) j CROSS JOIN guardian_seal s ON s.id = j.value"
+_listed = Listed()
 
 
 def starts(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[int]:
@@ -55,24 +60,50 @@ def more_than(number: int, db: sqlite3.Connection, start_us: int, end_us: int) -
 
 
 def starts_in(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[int]]:
-    """The same for each of these ranges, each in order, by one query."""
-    found = [list[int]() for _ in ranges]
-    for place, key in db.execute(f"SELECT j.key, s.id {_IN}", (_keys(Part.STATUSES, ranges),)):
-        found[place].append(seal_start(key))
-    for some in found:
-        some.sort()  # which ORDER BY would do for all ranges together, though they mostly come in order
-    return found
+    """The same for each of these ranges, by one query for those that are not kept."""
+    return [starts_of(each) for each in in_one_state(db, lambda db: _stretches(db, ranges))] if ranges else []
 
 
-def bodies_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range]) -> list[list[tuple[int, bytes]]]:
-    """What is stored of a part for the buckets of each range, in order and by one query: the rows' keys and bodies, for
-    `Decoded.joined`."""
-    found = [list[tuple[int, bytes]]() for _ in ranges]
-    for place, key, body in db.execute(f"SELECT j.key, s.id, s.body {_IN}", (_keys(part, ranges),)):
-        found[place].append((key, body))
-    for some in found:
-        some.sort()  # see starts_in
-    return found
+def _stretches(db: sqlite3.Connection, ranges: Sequence[Range]) -> list[list[Stretch]]:
+    def fetch(some: Sequence[Range]) -> Iterator[tuple[int, int]]:
+        rows = db.execute(f"SELECT j.key, s.id {_IN}", (_keys(Part.STATUSES, some),))
+        return ((place, seal_start(key)) for place, key in rows)
+
+    asked = [clipped(db, *each) for each in ranges]
+    marks = read_marks(db, min(start for _, start, _ in asked), max(end for _, _, end in asked))
+    return _listed.stretches(marks, asked, fetch)
+
+
+def clipped(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> Range:
+    """The same buckets; of a range of years only from the first to the last bucket that there is."""
+    if end_us - start_us <= _LONG:
+        return span_us, start_us, end_us
+    keys = _range(span_us, start_us, end_us)
+    first, last = db.execute(_ENDS, keys * 2).fetchone()
+    return span_us, *((start_us, start_us) if first is None else (seal_start(first), seal_start(last) + 1))
+
+
+class Stored(NamedTuple):
+    """The buckets' starts, and what is inside of a part of each."""
+
+    starts: list[int]
+    tables: list[Table]
+
+
+def tables_in(db: sqlite3.Connection, part: Part, ranges: Sequence[Range]) -> list[Stored]:
+    """What is stored of a part for the buckets of each range, in order and by one query for those that are not kept."""
+
+    def read(db: sqlite3.Connection) -> list[Stored]:
+        listed = _stretches(db, ranges)
+        tables = iter(tables_of(db, part, list(chain.from_iterable(listed))))
+        return [Stored(starts_of(some), list(chain.from_iterable(islice(tables, len(some))))) for some in listed]
+
+    return in_one_state(db, read) if ranges else []
+
+
+def tables_of(db: sqlite3.Connection, part: int, stretches: Sequence[Stretch]) -> list[list[Table]]:
+    """What is inside of this part of the buckets of each stretch. Call it in the transaction that listed them."""
+    return decoded().tables(part, stretches, lambda keys: db.execute(_BODIES, (json.dumps(keys),)))
 
 
 def _keys(part: int, ranges: Sequence[Range]) -> str:
@@ -99,22 +130,17 @@ class Run(NamedTuple):
     edges: list[int]
 
 
-def run(db: sqlite3.Connection, part: int, span_us: int, start_us: int, end_us: int, wanted: Collection[int]) -> Run:
+def run(db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us: int, wanted: Collection[int]) -> Run:
     """These columns of a part for the buckets of this length in [start, end) that have events, in order. Raises
     ValueError or zlib.error if one is damaged.
     """
-    sql = f"SELECT id, body FROM guardian_seal WHERE {WHERE} ORDER BY id"
-    return _run(db.execute(sql, seal_range(part, span_us, start_us, end_us)).fetchall(), wanted)
+    return next(runs_in(db, part, [(span_us, start_us, end_us)], wanted))
 
 
-def runs_in(db: sqlite3.Connection, part: int, ranges: Sequence[Range], wanted: Collection[int]) -> Iterator[Run]:
+def runs_in(db: sqlite3.Connection, part: Part, ranges: Sequence[Range], wanted: Collection[int]) -> Iterator[Run]:
     """The same of each of these ranges, by one query."""
-    for bodies in bodies_in(db, part, ranges) if ranges else ():
-        yield _run(bodies, wanted)
-
-
-def _run(bodies: Sequence[tuple[int, bytes]], wanted: Collection[int]) -> Run:
-    return Run([seal_start(key) for key, _ in bodies], *decoded().joined(bodies, wanted))
+    for starts, tables in tables_in(db, part, ranges):
+        yield Run(starts, *joined(tables, wanted))
 
 
 def columns(
@@ -140,8 +166,12 @@ def read_run(
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:
     """The rows of the buckets that begin in [start, end), with bodies as stored: (start, part, body)."""
-    ranges = [(span_us, start_us, end_us)]
-    return [(seal_start(key), int(part), body) for part in Part for key, body in bodies_in(db, part, ranges)[0]]
+    sql = f"SELECT id, body FROM guardian_seal WHERE {WHERE} ORDER BY id"
+    return [
+        (seal_start(key), int(part), body)
+        for part in Part
+        for key, body in db.execute(sql, seal_range(part, span_us, start_us, end_us))
+    ]
 
 
 def put(db: sqlite3.Connection, span_us: int, start_us: int, totals: Totals) -> int:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from guardian.core.totals import Part
 from guardian.stores.sqlite import lone_hours, seal_layout, sealing, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5
-from guardian.stores.sqlite.seal_keys import seal_start
 from guardian.stores.sqlite.totals import read_raw
 from tests.support.events import event
 from tracker.event import NOT_MEASURED, Event, Failure
@@ -164,6 +163,8 @@ def test_buckets_of_several_ranges_come_in_their_order_whatever_order_sqlite_tak
     ranges = [(MINUTES5, day, day + HOUR), (HOUR, day, day + DAY)]
     expected = [list(range(day, day + HOUR, MINUTES5)), [day, day + HOUR, day + 2 * HOUR]]
     assert seals.starts_in(db, ranges) == expected
-    bodies = seals.bodies_in(db, Part.STATUSES, ranges)
-    assert [[seal_start(key) for key, _ in some] for some in bodies] == expected
+    stored_in = seals.tables_in(db, Part.STATUSES, ranges)
+    assert [(each.starts, [table.rows for table in each.tables]) for each in stored_in] == [
+        (starts, [1] * len(starts)) for starts in expected
+    ]
     db.close()
