@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardian.application.usage import UsageGuardian
+from guardian.stores.people.book import NO_BOOK, AliasBook
+from guardian.stores.sqlite import lone_hours
 from guardian.stores.sqlite.events import SqliteRepository
 from tests.support.events import event
 from tracker.event import Failure
@@ -23,8 +25,9 @@ def some(number, user="ada@example.com", apart=97_000_000):
     return [event(FIRST + n * apart, user=user, status=500, failure=FAILURE) for n in range(number)]
 
 
-@pytest.fixture
-def path(tmp_path):
+@pytest.fixture(params=[0, lone_hours.FEW], ids=["with 5 minutes", "lone hours"])
+def path(tmp_path, request, monkeypatch):
+    monkeypatch.setattr(lone_hours, "FEW", request.param)
     path = str(tmp_path / "guardian.db")
     with closing(connect(path)):
         pass
@@ -37,8 +40,8 @@ async def told(guardian):
     return [(one["total_requests"], one["total_errors"], one["users"], one["timeline"]) for one in made]
 
 
-async def opened(path):
-    repository = await SqliteRepository.open(path)
+async def opened(path, book=NO_BOOK):
+    repository = await SqliteRepository.open(path, book=book)
     return repository, UsageGuardian(repository, clock=lambda: NOW)
 
 
@@ -80,4 +83,47 @@ async def test_what_another_process_seals_anew_is_read_anew(path, marks):
     assert found[1][0] == before[1][0] + 200
     if other is not repository:
         await other.close()
+    await repository.close()
+
+
+class Source:
+    """One person with two ids."""
+
+    name = "people.csv"
+
+    def version(self):
+        return 1
+
+    def read(self):
+        return [("bob@example.com", "ada@example.com")]
+
+
+async def test_the_bars_of_people_with_other_ids_are_counted_anew(path):
+    found = []
+    for book in (NO_BOOK, AliasBook(Source()), NO_BOOK):
+        repository, guardian = await opened(path, book)
+        if not found:
+            await repository.write([*some(3_000), *some(3_000, "bob@example.com")])
+        found.append(max(bar["active_users"] for bar in (await guardian.generate_report(24))["timeline"]))
+        await repository.close()
+    assert found == [2, 1, 2]
+
+
+async def test_bars_that_were_drawn_before_are_the_same_in_a_window_that_moved_on(path):
+    repository, _ = await opened(path)
+    await repository.write([*some(3_000), *some(300, "bob@example.com", apart=1_000_000_007)])
+    edges = [NOW.replace(minute=0, second=0) - timedelta(minutes=30 * n) for n in range(40, -1, -1)]
+    first = await repository.bars(edges)
+    late = event(int((NOW - timedelta(hours=5)).timestamp()) * 1_000_000, user="cid@example.com")
+    await repository.write([late])
+    second = await repository.bars(edges[2:])
+    await repository.seal(NOW)
+    third = await repository.bars(edges[2:])
+    assert second == third
+    differ = [n for n, (a, b) in enumerate(zip(first[2:], third, strict=True)) if a != b]
+    assert len(differ) == 1
+    assert (third[differ[0]].requests, third[differ[0]].active_users) == (
+        first[2 + differ[0]].requests + 1,
+        first[2 + differ[0]].active_users + 1,
+    )
     await repository.close()

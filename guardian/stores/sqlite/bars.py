@@ -5,8 +5,9 @@ inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,14 +16,42 @@ from guardian.core.summary import TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import ids
+from guardian.stores.sqlite.buckets import DAY, ids
 from guardian.stores.sqlite.covering import Cover, Piece, runs
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.people import People, number_of_nobody
+from guardian.stores.sqlite.seal_marks import read_marks
 from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_raw
 
 _PEOPLE = (Part.PEOPLE,)
+_MOST = 5_000
+"""So many bars are kept."""
+_Numbers = tuple[int, int, int]
+"""The requests of a bar, how many failed, and how many verified users there were."""
+_Who = tuple[int | None, Mapping[int, int]]
+"""The number of nobody in particular, and which numbers of users stand for another one."""
+_Key = tuple[tuple[Piece, ...], tuple[object, ...]]
+"""The sealed buckets of a bar, and the marks of their days (`seal_marks`)."""
+
+
+class KeptBars:
+    """The numbers of bars that were counted before: pages and reports show most of the same half hours or days again.
+    They are good for as long as the same users are one person. Several threads may use it at once."""
+
+    def __init__(self) -> None:
+        self._now: tuple[_Who | None, dict[_Key, _Numbers]] = None, {}
+
+    def of(self, who: _Who) -> dict[_Key, _Numbers]:
+        """Those that are known, to which others may be added."""
+        before, known = self._now
+        if before != who or len(known) > _MOST:
+            known = {}
+            self._now = who, known
+        return known
+
+
+_kept = KeptBars()
 
 
 def read_bars(
@@ -53,12 +82,24 @@ def bars_of(
     tables: Tables,
 ) -> list[TimelineBar]:
     """A bar between each two neighbouring edges. The pieces of these tables make up the whole window; more is read only
-    for a piece that crosses an edge. Raises WindowGone."""
-    inside, known = cover.between([micros(edge) for edge in edges], made), tables.people_by_piece()
-    more = [piece for pieces in inside for piece in pieces if piece not in known]
-    known |= Tables.read(db, people, [piece for piece in more if piece.span], _PEOPLE).people_by_piece()
-    known |= {piece: _single(db, people, piece) for piece in more if not piece.span}
-    return [bar_of(at, [known[piece] for piece in pieces], nobody) for at, pieces in zip(edges, inside, strict=False)]
+    for a piece that crosses an edge, of a bar that is not kept. Raises WindowGone."""
+    times = [micros(edge) for edge in edges]
+    inside, marks = cover.between(times, made), read_marks(db, times[0], times[-1])
+    kept, found, counted = _kept.of((nobody, people.same)), list[_Numbers](), dict[Piece, list[np.ndarray]]()
+    days = (range(start // DAY, -(-end // DAY)) for start, end in pairwise(times))
+    keys = [(tuple(pieces), tuple(marks[day] for day in some)) for pieces, some in zip(inside, days, strict=True)]
+    if new := [piece for key in keys if key not in kept for piece in key[0]]:
+        counted = tables.people_by_piece()
+        more = [piece for piece in new if piece not in counted]
+        counted |= Tables.read(db, people, [piece for piece in more if piece.span], _PEOPLE).people_by_piece()
+        counted |= {piece: _single(db, people, piece) for piece in more if not piece.span}
+    for key in keys:
+        if (numbers := kept.get(key)) is None:
+            numbers = _numbers([counted[piece] for piece in key[0]], nobody)
+            if all(piece.span for piece in key[0]):
+                kept[key] = numbers
+        found.append(numbers)
+    return [TimelineBar(start, *numbers) for start, numbers in zip(edges, found, strict=False)]
 
 
 def _single(db: sqlite3.Connection, people: People, piece: Piece) -> list[np.ndarray]:
@@ -70,10 +111,14 @@ def _single(db: sqlite3.Connection, people: People, piece: Piece) -> list[np.nda
 
 def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
     """The bar for these persons, requests and errors."""
+    return TimelineBar(start, *_numbers(known, nobody))
+
+
+def _numbers(known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> _Numbers:
     if not known:
-        return TimelineBar(start, 0, 0, 0)
+        return 0, 0, 0
     users, requests, errors = (np.concatenate(columns) for columns in zip(*known, strict=True))
-    return TimelineBar(start, int(requests.sum()), int(errors.sum()), active(users, nobody))
+    return int(requests.sum()), int(errors.sum()), active(users, nobody)
 
 
 def active(users: np.ndarray, nobody: int | None) -> int:
