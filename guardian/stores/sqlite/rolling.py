@@ -8,8 +8,11 @@ import numpy as np
 
 from guardian.alerting.columns import MINUTE_US, Columns
 
-TYPES = {"at_us": "i8", "user": "i4", "feature": "i4", "status": "i2", "duration_us": "i8", "failure": "i4"}
-"""The type of each array, by the name of its column."""
+_TYPES = {"at_us": "i8", "user": "i4", "feature": "i2", "status": "i2", "duration_us": "i4", "failure": "i2"}
+"""The type of each array, by the name of its column, as long as it holds all numbers: 22 bytes an event, and those of a
+busy app are most of the daemon's memory."""
+COLUMNS = tuple(_TYPES)
+"""The names of the arrays."""
 _MOVED = 50_000
 _SPARE = 8
 """Arrays that are more than this many times as large as they should be are replaced by smaller ones."""
@@ -22,7 +25,7 @@ class Rolling:
     events are appended."""
 
     def __init__(self) -> None:
-        self._room = {name: np.empty(0, dtype=kind) for name, kind in TYPES.items()}
+        self._room = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
         self._first = self._last = 0
         self._keep_us = self._end = 0
 
@@ -39,6 +42,7 @@ class Rolling:
         there = len(self._room["at_us"])
         if self._last + size > there or there > _SPARE * self._size(self._last - self._first + size):
             self._make_room(size)
+        self._widen(later)
         for name, room in self._room.items():
             room[self._last : self._last + size] = getattr(later, name)
         self._last += size
@@ -51,10 +55,19 @@ class Rolling:
         if self._last + more > len(self._room["at_us"]):
             self._make_room(more)
         first, last = (int(edge) + self._first for edge in edges)
+        self._widen(anew)
         for name, room in self._room.items():
             _move(room, last, self._last, more)
             room[first : last + more] = getattr(anew, name)
         self._last += more
+
+    def _widen(self, more: Columns) -> None:
+        """Give 64 bits to the arrays that cannot hold a number of these events."""
+        for name, room in self._room.items():
+            numbers, limits = getattr(more, name), np.iinfo(room.dtype)
+            if numbers.min(initial=0) < limits.min or numbers.max(initial=0) > limits.max:
+                self._room[name] = np.empty(len(room), dtype=np.int64)
+                self._room[name][self._first : self._last] = room[self._first : self._last]
 
     def _make_room(self, more: int) -> None:
         """Make room for this many more events: move the events to the start of their arrays, or to larger ones; to

@@ -17,7 +17,7 @@ from guardian.stores.sqlite.earlier import narrowed
 from guardian.stores.sqlite.numbers import read_packed
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.pieces import Pieces
-from guardian.stores.sqlite.rolling import TYPES, Rolling
+from guardian.stores.sqlite.rolling import COLUMNS, Rolling
 from guardian.stores.sqlite.routes import all_features
 from tracker.event import ANONYMOUS
 from tracker.sqlite.dictionaries import OTHER
@@ -98,8 +98,8 @@ class Singles:
         number, at, route, status, duration_us, user = found
         failure, failed = np.full(len(at), -1, dtype=np.int32), np.flatnonzero(number)
         failure[failed] = self._failed(db, number[failed] << _ROUTE_BITS | route[failed])
-        columns = (at + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
-        return self._columns({name: each.astype(TYPES[name]) for name, each in zip(TYPES, columns, strict=True)})
+        found = (at + start_us, self._user(db, user), self.routes(db, route), status, duration_us, failure)
+        return self._columns(dict(zip(COLUMNS, found, strict=True)))
 
     def add(self, later: Columns, end: int, keep_us: int) -> None:
         """Append these events, which directly follow and reach to the minute `end`; drop those before `keep_us`."""

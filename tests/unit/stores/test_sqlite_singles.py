@@ -67,3 +67,31 @@ def test_arrays_that_a_storm_has_made_large_are_small_again_after_it(singles):
         sizes.append(len(singles.columns.at_us.base))
     assert max(sizes) >= 25_000
     assert sizes[-1] < 1_000
+
+
+def test_numbers_that_need_more_bits_are_kept_as_they_are_and_so_are_the_others(singles):
+    chance, known = random.Random(3), {}
+    largest = {
+        3: ("duration_us", 2**31),
+        5: ("feature", 2**15),
+        6: ("failure", 2**40),
+        8: ("duration_us", -(2**31) - 1),
+    }
+    for minute in range(10):
+        known[minute] = of_minute(minute, 20, chance)
+        if minute in largest:
+            name, number = largest[minute]
+            getattr(known[minute], name)[7] = number
+        singles.add(known[minute], minute + 1, 0)
+    late = of_minute(2, 30, chance)
+    late.user[4] = 2**31
+    known[2] = late
+    singles.replace(2, late)
+    assert rows(singles.columns) == [row for at in sorted(known) for row in rows(known[at])]
+
+
+def test_events_take_no_more_bytes_than_their_numbers_need(singles):
+    chance = random.Random(3)
+    for minute in range(10):
+        singles.add(of_minute(minute, 20, chance), minute + 1, 0)
+    assert sum(getattr(singles.columns, name).itemsize for name in NAMES) == 22
