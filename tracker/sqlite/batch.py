@@ -43,7 +43,7 @@ def batches(events: Sequence[Event], names: Dictionaries, between: Callable[[], 
     the interpreter holds up the host's requests; those that have to be looked at one by one in parts, which take as
     long. `between` is called between two, see `parts`."""
     for some in parts(events, ROWS, between):
-        batch = _at_once(some, names)
+        batch = _at_once(some, names, between)
         if batch is not None:
             yield batch
         else:
@@ -57,7 +57,7 @@ def batch_of(events: Sequence[Event], names: Dictionaries) -> Batch:
     return _at_once(events, names) or _one_by_one(events, names)
 
 
-def _at_once(events: Sequence[Event], names: Dictionaries) -> Batch | None:
+def _at_once(events: Sequence[Event], names: Dictionaries, between: Callable[[], bool] | None = None) -> Batch | None:
     """The batch, if each event is as the tracker makes it and none has client information; else None. Building it by
     column takes a third of the time."""
     flat: list[Any]
@@ -82,7 +82,7 @@ def _at_once(events: Sequence[Event], names: Dictionaries) -> Batch | None:
             return None
         if latency.count(None) < len(latency) and not all(map(_fits, latency, duration)):
             return None
-        found = names.all_of(user, (endpoint, method, feature), at)
+        found = names.all_of(user, (endpoint, method, feature), at, between)
         if found is None:
             return None
         outcome, failures = list(status), list(failure)

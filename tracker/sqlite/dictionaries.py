@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 from tracker.event import ANONYMOUS, Failure
 from tracker.pseudonyms import pseudonym
 from tracker.source import Source
+from tracker.sqlite.parts import PIECE, parts
 from tracker.sqlite.tombstones import Tombstones
 
 ROUTE_CAP = 5_000
@@ -69,13 +70,18 @@ class Dictionaries:
         return number
 
     def all_of(
-        self, users: Sequence[str], routes: tuple[Sequence[str], ...], at_us: Sequence[int]
+        self,
+        users: Sequence[str],
+        routes: tuple[Sequence[str], ...],
+        at_us: Sequence[int],
+        between: Callable[[], bool] | None = None,
     ) -> tuple[Sequence[int], Sequence[int]] | None:
         """The numbers of the users and of the routes of events at these moments, as `user` and `route` make them; None
         where they have to be asked for one by one: somebody was erased, or there are too many names to remember. There
         is at least one event.
 
-        `routes` are the endpoints, the methods and the features.
+        `routes` are the endpoints, the methods and the features. `between` is called between two parts of the people
+        who are not remembered, see `parts`: the database is asked for each.
         """
         for known in (False, True):
             if self._erased:
@@ -89,8 +95,9 @@ class Dictionaries:
                 return people, [*map(self._routes.__getitem__, triples)]
             if not known:
                 new = {name: at for name, at in zip(users, at_us, strict=True) if name not in self._users}
-                for name, at in new.items():
-                    self.user(name, at)
+                for some in parts([*new.items()], PIECE, between):
+                    for name, at in some:
+                        self.user(name, at)
                 for triple in {triple for triple in zip(*routes, strict=True) if triple not in self._routes}:
                     self.route(*triple)
         return None

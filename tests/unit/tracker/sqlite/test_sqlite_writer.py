@@ -308,6 +308,7 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
             patch.setattr("tracker.sqlite.batch.ROWS", 2 * size)
             patch.setattr("tracker.sqlite.batch.PIECE", size)
             patch.setattr("tracker.sqlite.sessions.ROWS", 2 * size)
+            patch.setattr("tracker.sqlite.dictionaries.PIECE", size)
             patch.setattr("tracker.sqlite.sessions.PIECE", size)
             beat = ("one", 0, T + 30 * MINUTE, 1, 1, 0, "1")
             number = Writer(db).write(found, heartbeat=lambda *counts, beat=beat: beat, between=between)
@@ -322,8 +323,8 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
     [
         (2_048, 1, [], 1),
         (2_049, 1, [], 2),
-        (2_048, 2_048, [], 1),
-        (2_049, 2_049, [], 3),  # of the events, and of the sessions
+        (2_048, 100, [], 1),
+        (2_050, 2_050, [], 1 + 1 + 1 + 15),  # of the events, of the sessions, and of the people who are new
         (299, 1, [event(T, "a lone \ud800")], 3),  # of the events, one by one
         (299, 1, [event(T, "ada@example.com")._replace(client=Client("192.0.2.1"))], 3),
     ],
@@ -339,7 +340,7 @@ def test_who_has_several_sessions_is_looked_at_one_by_one_in_parts(writer):
     pauses = []
     found = [event(T + hour * 60 * MINUTE + n, f"u{n}@example.com") for hour in (0, 1) for n in range(300)]
     writer.write(found, between=lambda: pauses.append(1) or True)
-    assert len(pauses) == 2
+    assert len(pauses) == 2 + 2  # and to look up who they are
     assert sessions(writer.db) == sessions_of(found)
 
 
