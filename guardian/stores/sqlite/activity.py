@@ -90,9 +90,10 @@ def _activity(
     doubted = _marked(size, unsure_of)
     failing = wholly_failed(by_route)
     table = _used(tables, shown | doubted, codes, [code_of[feature] for feature in failing])
-    table = table[table[:, 0] != nobody]
     met = failed.persons * len(features) + codes[failed.routes]
-    met = distinct(met[failed.persons != nobody])
+    if nobody is not None:  # numpy compares numbers with None one by one, 10 ms for 600,000
+        table, met = table[table[:, 0] != nobody], met[failed.persons != nobody]
+    met = distinct(met)
     met_by = np.bincount(met % max(len(features), 1), minlength=len(features))
     could = table[doubted[table[:, 0]]]
     new = ~among(could[:, 0] * len(features) + could[:, 1], met)
