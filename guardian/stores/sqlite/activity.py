@@ -113,7 +113,7 @@ def _activity(
         requests=int(users[:, 1].sum()) + theirs[0],
         errors=int(users[:, 2].sum()) + theirs[1],
         anonymous=theirs,
-        users=list(map(_ACTIVE, zip(*columns, strict=True))),
+        users=[_ACTIVE(row) for row in zip(*columns, strict=True)],  # by `map` it would be one call of 10 ms
         routes=by_route,
         failures=events_of(db, people, failed.where(np.flatnonzero(shown[failed.persons])), names),
         failed_users={
