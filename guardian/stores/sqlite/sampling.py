@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from itertools import chain, pairwise
 from typing import TypeVar
 
@@ -96,29 +98,36 @@ def read_releases(db: sqlite3.Connection, start_us: int, end_us: int) -> list[Re
 
 def _rows(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the failed or the good requests, and how many requests each row stands for."""
-    rows = _read(db, start_us, end_us, most + 1, which)
-    if len(rows) <= most:
+    more = f"SELECT 1 FROM guardian_request WHERE id >= ? AND id < ? AND failure IS {which} LIMIT 1 OFFSET ?"
+    if db.execute(more, (*ids(start_us, end_us), most)).fetchone() is None:
+        rows = _read(db, [(start_us, end_us)], most, which)[:, 1:]
         return rows, np.ones(len(rows))
     # The start of each stretch stands for all of it, weighted by the share of its time that was read.
-    edges = np.linspace(start_us, end_us, _SLICES + 1).astype(np.int64).tolist()
-    found, weights, some = [], [], max(most // _SLICES, 1)
-    for first, last in pairwise(edges):
-        part = _read(db, first, last, some + 1, which)
+    edges = list(pairwise(np.linspace(start_us, end_us, _SLICES + 1).astype(np.int64).tolist()))
+    some = max(most // _SLICES, 1)
+    table = _read(db, edges, some + 1, which)
+    found, weights = [], []
+    places = np.searchsorted(table[:, 0], range(_SLICES + 1)).tolist()
+    for (first, last), (low, high) in zip(edges, pairwise(places), strict=True):
         times = 1.0
-        if len(part) > some:  # the time read ends at the first row left out
-            times = (last - first) / max(int(part[-1, 0] >> SEQUENCE_BITS) - first, 1)
-        found.append(part[:some])
-        weights.append(np.full(len(found[-1]), times))
+        if high - low > some:  # the time read ends at the first row left out
+            times = (last - first) / max(int(table[high - 1, 1] >> SEQUENCE_BITS) - first, 1)
+            high -= 1
+        found.append(table[low:high, 1:])
+        weights.append(np.full(high - low, times))
     return np.concatenate(found), np.concatenate(weights)
 
 
-def _read(db: sqlite3.Connection, start_us: int, end_us: int, most: int, which: str) -> np.ndarray:
+def _read(db: sqlite3.Connection, stretches: Sequence[tuple[int, int]], most: int, which: str) -> np.ndarray:
+    """At most so many rows of each stretch, in order, each after the stretch's place, by one statement."""
     cursor = db.execute(
-        f"SELECT {', '.join(_COLUMNS)} FROM guardian_request "
-        f"WHERE id >= ? AND id < ? AND failure IS {which} ORDER BY id LIMIT ?",
-        (*ids(start_us, end_us), most),
+        f"SELECT place, {', '.join(_COLUMNS)} FROM (SELECT key AS place, json_extract(value, '$[0]') AS low, "
+        "json_extract(value, '$[1]') AS high FROM json_each(?)) CROSS JOIN guardian_request ON id IN (SELECT id FROM "
+        f"guardian_request WHERE id >= low AND id < high AND failure IS {which} ORDER BY id LIMIT ?)",
+        (json.dumps([ids(*each) for each in stretches]), most),
     )
-    return np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 5)
+    table = np.fromiter(chain.from_iterable(cursor), dtype=np.int64).reshape(-1, 6)
+    return table[np.argsort(table[:, 1], kind="stable")]
 
 
 def _named(numbers: np.ndarray, names: dict[int, Name], otherwise: Name) -> tuple[np.ndarray, list[Name]]:
