@@ -178,7 +178,11 @@ def _read(db: sqlite3.Connection, start: int, end: int) -> Totals:
 
 def _missing(db: sqlite3.Connection, span: int, inner: int, low: int) -> list[int]:
     """The buckets of length `span`, from the day of `low` on, that are complete but not joined yet."""
-    first, end = low // DAY * DAY, meta(db, "sealed_until_us") // span * span
+    return _missing_in(db, span, inner, low // DAY * DAY, meta(db, "sealed_until_us") // span * span)
+
+
+def _missing_in(db: sqlite3.Connection, span: int, inner: int, first: int, end: int) -> list[int]:
+    """The buckets of length `span` in [first, end) that have shorter ones but are not joined."""
     parts, joined = seals.starts_in(db, [(inner, first, end), (span, first, end)])
     return sorted({start // span * span for start in parts}.difference(joined))
 
@@ -188,8 +192,10 @@ def _join(db: sqlite3.Connection, span: int, inner: int, start: int) -> int:
     alone = len({at for at, _, _ in before}) == 1  # then its bytes are those of the whole
     totals = None if alone else Totals.merge([part for _, part in seals.read_run(db, inner, start, start + span)])
     with transaction(db):
-        # If a part was sealed again meanwhile, the next run joins; until then readers use the parts.
+        # If a part was sealed again meanwhile, the next run joins; until then readers use the parts. Another process
+        # may have sealed 5 minutes again and not joined their hour yet: a day without it would stay so.
         current = before == seals.bodies(db, inner, start, start + span)
+        current = current and (span != DAY or not _missing_in(db, HOUR, MINUTES5, start, start + DAY))
         if current and totals is None:
             seals.copy(db, inner, before[0][0], span, start)
         elif current and totals is not None:

@@ -191,6 +191,18 @@ def test_whoever_seals_5_minutes_of_an_hour_that_stands_alone_by_then_leaves_it(
     assert (hours(db), minutes5(db), requests(db, 0, 60), requests(db, 20, 60)) == ([0], [], 16, 10)
 
 
+def test_a_day_is_not_joined_while_another_process_has_an_hour_of_it_to_join(db, monkeypatch):
+    monkeypatch.setattr(lone_hours, "FEW", 0)
+    write_events(db, [at(1), at(301)])
+    seal(db, 3000)
+    write_events(db, [at(2)])
+    sealing._seal(db, START, START + MINUTES5, closing=False)  # which deletes the hour and the day
+    assert sealing._join(db, DAY, HOUR, START) == 0
+    seal(db, 3000)
+    assert seals.starts(db, DAY, 0, EVER) == [START]
+    assert requests(db, 0, 1440) == 3
+
+
 MOMENTS = st.integers(0, 400) | st.floats(0, 400)
 WRITTEN = st.lists(st.builds(at, MOMENTS, st.integers(0, 3)), min_size=1, max_size=12)
 STEPS = st.lists(
