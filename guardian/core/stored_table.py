@@ -46,7 +46,7 @@ def joined(tables: Sequence[Table], wanted: Collection[int]) -> tuple[list[np.nd
     """
     edges = [0, *accumulate([table.rows for table in tables])]
     columns = np.empty((len(wanted), edges[-1]), np.int64)
-    shared: tuple[list[tuple[bytes, int, int]], np.ndarray] | None = None
+    shared: tuple[list[tuple[bytes, int, int, int]], np.ndarray] | None = None
     for column, place in zip(columns, sorted(wanted), strict=True):
         try:
             stored = [table.columns[place] for table in tables]
@@ -56,7 +56,7 @@ def joined(tables: Sequence[Table], wanted: Collection[int]) -> tuple[list[np.nd
             _read(column, stored, edges)
             _raise(column, [one.least for one in stored], edges)
             continue
-        where = [one[:3] for one in stored]
+        where = [one[:4] for one in stored]
         if shared is None or shared[0] != where:
             numbers = np.empty(edges[-1], np.int64)
             _read(numbers, stored, edges)

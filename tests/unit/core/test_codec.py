@@ -34,6 +34,13 @@ def test_two_columns_in_order_come_back_alone_and_together_and_beside_others(tab
             assert column.tolist() == [(*row, n % 3)[place] for rows in tables for n, row in enumerate(rows)]
 
 
+def test_columns_that_happen_to_be_stored_as_the_same_bytes_stay_apart():
+    paired, alone = [[1, 1, 1], [1, 2, 3]], [[10, 310, 311], [5, 305, 6]]  # 0, 300, 1: as steps, and less the least
+    tables = [codec.inflate(codec.pack([*map(np.array, table)])) for table in (paired, alone)]
+    found, _ = joined(tables, (0, 1))
+    assert [column.tolist() for column in found] == [[1, 1, 1, 10, 310, 311], [1, 2, 3, 5, 305, 6]]
+
+
 @given(columns)
 def test_a_table_comes_back_as_it_was(columns):
     body = codec.pack([np.array(column, np.int64) for column in columns])
