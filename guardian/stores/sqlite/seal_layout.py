@@ -13,6 +13,7 @@ from time import sleep
 
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, transaction
+from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.pacing import LONG, own_checkpoints
 from guardian.stores.sqlite.seal_keys import NEXT_PART, seal_key
 from guardian.stores.sqlite.seals import packed
@@ -58,7 +59,7 @@ def prepare(db: sqlite3.Connection) -> None:
     if _tables(db) == {"guardian_seal"}:
         return
     migrate(db, _MIGRATIONS, owner="summaries")
-    if (left := _left(db)) > _SAID:
+    if (left := in_one_state(db, _left)) > _SAID:
         log.info("Bringing %d summaries into their new layout", left)
     with own_checkpoints(db):
         while not _finish(db):
@@ -73,7 +74,7 @@ def _tables(db: sqlite3.Connection) -> set[str]:
 
 
 def _left(db: sqlite3.Connection) -> int:
-    """How many rows are still in a table of an older layout."""
+    """How many rows are still in a table of an older layout. Call it inside a transaction: others may drop one."""
     there, left = _tables(db), 0
     for table, rows in (("guardian_summary", "FROM guardian_summary"), ("guardian_summary_left", _MOVED)):
         left += db.execute(f"SELECT count(*) {rows}").fetchone()[0] if table in there else 0
@@ -104,9 +105,7 @@ def _move(db: sqlite3.Connection, rows: int) -> int:
 
 def _convert(db: sqlite3.Connection) -> None:
     """Bring summaries of version 0.1 into the table of the next one."""
-    while "guardian_summary" in _tables(db) and (
-        rows := db.execute(f"SELECT span_us, start_us, body FROM guardian_summary LIMIT {_OLD}").fetchall()
-    ):
+    while rows := in_one_state(db, _oldest):
         converted = [(span, start, Totals.unpack_version_1(body)) for span, start, body in rows]
         with transaction(db):
             for span, start, totals in converted if "guardian_summary_left" in _tables(db) else ():
@@ -116,3 +115,10 @@ def _convert(db: sqlite3.Connection) -> None:
                         "REPLACE INTO guardian_summary_left VALUES (?, ?, ?, ?, ?)",
                         [(part, span, start, requests, body) for part, requests, body in packed(totals)],
                     )
+
+
+def _oldest(db: sqlite3.Connection) -> list[tuple[int, int, bytes]]:
+    """Some of the summaries of version 0.1 that are left: (length, start, body)."""
+    if "guardian_summary" not in _tables(db):
+        return []
+    return db.execute(f"SELECT span_us, start_us, body FROM guardian_summary LIMIT {_OLD}").fetchall()

@@ -93,6 +93,27 @@ def test_two_that_convert_at_once_both_come_to_an_end(path, layout, monkeypatch)
         assert rows(db) == before
 
 
+@LAYOUTS
+@pytest.mark.parametrize("question", [1, 2, 5])
+def test_whoever_is_overtaken_between_looking_for_a_table_and_reading_it_goes_on(path, layout, question, monkeypatch):
+    with closing(connect(path)) as db, closing(connect(path)) as other:
+        before = rows(db)
+        layout(db)
+
+        tables, left = seal_layout._tables, iter(range(question))
+
+        def overtaken(db):
+            found = tables(db)
+            if next(left, None) == question - 1:
+                seal_layout.prepare(other)
+            return found
+
+        monkeypatch.setattr(seal_layout, "_tables", overtaken)
+        seal_layout.prepare(db)
+        assert next(left, None) is None
+        assert rows(db) == before
+
+
 def test_columns_of_failed_requests_are_made_anew_where_summaries_are_converted(path):
     with closing(connect(path)) as db:
         sql, asked = "SELECT * FROM guardian_seal WHERE id >= ? AND id < ?", seal_range(FAILED, DAY, 0, 2**62)
