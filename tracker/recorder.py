@@ -99,8 +99,8 @@ class Recorder:
             self.note("dropped", "the buffer was full" if buffer.room else "the database cannot be used")
             return
         # A plain tuple's values are appended in one step, a named one's by iteration, where another thread's might come
-        # between. One of another length would shift all that follow.
-        buffer.values.extend(event[:] if len(event) == WIDTH else _POISON)
+        # between. What is no tuple, or one of another length, would shift all that follow.
+        buffer.values.extend(event[:] if isinstance(event, tuple) and len(event) == WIDTH else _POISON)
         if writer.asleep:
             with buffer.lock:
                 writer.start()

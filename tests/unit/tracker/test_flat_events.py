@@ -62,5 +62,7 @@ def test_what_is_no_event_costs_only_itself(tmp_path):
     recorder = Recorder(tmp_path / "guardian.db")
     for each in [event(T), (1, 2), event(T + 1), (*event(T), "more"), event(T + 2)]:
         recorder.add(each)
+    for each in [None, 7, "ten letters"[:10], dict.fromkeys(range(10)), object()]:
+        recorder.add(each)
     assert recorder.close()
-    assert recorder.stats() == (5, 3, 2, 0)
+    assert recorder.stats() == (10, 3, 7, 0)
