@@ -62,7 +62,8 @@ class Sink(Protocol):
         `between` is called, so that other threads can have the interpreter. Where it answers False, or is None, the
         rest is done at once.
 
-        Raises Unavailable and Unusable; nothing of the batch is stored then.
+        Raises Unavailable and Unusable; nothing of the batch is stored then, or nobody knows: the events of the next
+        call begin with those of this one.
         """
 
     def moved(self) -> bool:

@@ -44,6 +44,7 @@ class WriterThread(Pacing):
         self._open, self._tally, self._pulse, self._texts, self._name = opener, tally, pulse, texts, name
         self.inside = threading.Lock()  # held while the thread is inside the store
         self.thread: threading.Thread | None = None
+        self._tried = 0  # how many of the oldest events the store was given and has not answered for
         self._hopeless_at = 0.0  # when the database could not be used
         self._announced = False
         self._told = pace.prompt  # whether it was said that this process lives
@@ -144,7 +145,7 @@ class WriterThread(Pacing):
             self.wake.clear()
             if self.abandoned and self.deadline is None:
                 self.deadline = time.monotonic() + self._pace.ending
-            batch = self._buffer.first(self._most())
+            batch = self._first()
             if self.deadline is None or (batch and time.monotonic() < self.deadline):
                 return batch
             self.thread, self.asleep = None, True
@@ -152,15 +153,17 @@ class WriterThread(Pacing):
             if batch or not self._buffer.values:
                 return None
             self.thread, self.asleep = threading.current_thread(), False
-            return self._buffer.first(self._most())
+            return self._first()
 
-    def _most(self) -> int:
-        """How many events to store at once: where there is time, whole batches, and the rest with the next one. It
-        would take a statement for each power of two in its number."""
+    def _first(self) -> FlatEvents:
+        """The events to store at once: where there is time, whole batches, and the rest with the next one. It would
+        take a statement for each power of two in its number. No fewer than were tried in vain, see Sink.write."""
         most, waiting = max(self._batch, _MOST), self._buffer.waiting
         if waiting >= self._batch and self.calm():
-            most = min(most, waiting) // self._batch * self._batch
-        return most
+            most = max(self._tried, min(most, waiting) // self._batch * self._batch)
+        batch = self._buffer.first(most)
+        self._tried = len(batch)
+        return batch
 
     def _leave(self, sink: Sink) -> None:
         """Let go of a database file that is no longer where it was."""
@@ -194,6 +197,7 @@ class WriterThread(Pacing):
         with buffer.lock:
             self._busy_at = time.monotonic()
             buffer.take(number, stored)
+            self._tried = 0
             self._flood = number >= self._batch
             if buffer.waiting >= self._batch or buffer.awaited or self.deadline is not None:
                 self.wake.set()

@@ -10,7 +10,7 @@ from tests.support.waiting import until
 from tracker import Recorder
 from tracker.buffer import Buffer
 from tracker.pacing import Pacing
-from tracker.sink import SQLITE_PACE
+from tracker.sink import SQLITE_PACE, Unavailable
 from tracker.sqlite.sink import SqliteSink
 
 T = 1_700_000_000_000_000
@@ -87,6 +87,31 @@ def test_whole_batches_are_stored_unless_there_is_hurry(tmp_path, monkeypatch, n
     recorder.resume()
     until(lambda: sum(found) == number)
     assert {*found} == sizes
+    assert recorder.close()
+
+
+def test_what_is_tried_again_begins_with_all_that_was_tried(tmp_path, monkeypatch):
+    """A store that has taken a batch without being able to say so knows it by its events."""
+    found = []
+    write = SqliteSink.write
+
+    def noted(self, events, **more):
+        if len(events := list(events)):
+            found.append(len(events))
+        if len(found) == 1:
+            monkeypatch.setattr(recorder._writer, "calm", lambda: True)
+            raise Unavailable("nobody knows", reopen=False)
+        return write(self, events, **more)
+
+    monkeypatch.setattr(SqliteSink, "write", noted)
+    recorder = Recorder(tmp_path / "guardian.db", buffer_size=100, batch_size=10)
+    assert recorder.pause(10)  # until all are there
+    for n in range(23):
+        recorder.add(event(T + n))
+    monkeypatch.setattr(recorder._writer, "calm", lambda: False)
+    recorder.resume()
+    until(lambda: sum(found[1:]) >= 23)
+    assert found == [23, 23]
     assert recorder.close()
 
 
