@@ -24,6 +24,7 @@ from tracker.writer_thread import WriterThread
 __all__ = ["Recorder", "Stats"]
 
 _POISON = (None,) * WIDTH  # in place of what is no event
+_AT_ONCE = 8 * WIDTH  # where threads add at once, none of them may see the event before the last of a batch
 _LATE_SECONDS = 0.25  # how long a request that comes after the end waits for its event to be stored
 
 
@@ -105,7 +106,7 @@ class Recorder:
             with buffer.lock:
                 writer.start()
                 writer.wake.set()
-        elif waiting == self._full_at:
+        elif self._full_at <= waiting < self._full_at + _AT_ONCE:
             writer.wake.set()
 
     def hurry(self) -> None:

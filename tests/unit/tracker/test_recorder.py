@@ -8,6 +8,7 @@ import pytest
 from tests.support.events import event as made
 from tests.support.waiting import until
 from tracker import Failure, Recorder
+from tracker.flat_events import WIDTH
 from tracker.heartbeat import HEARTBEAT_SECONDS
 from tracker.sink import SQLITE_PACE, Unavailable, pace
 from tracker.sqlite.sink import SqliteSink
@@ -100,6 +101,29 @@ def test_a_batch_leaves_room_for_what_comes_while_it_is_stored(path, size, given
         recorder.add(each)
     assert not recorder._writer.wake.is_set()
     recorder.add(events[-1])
+    assert recorder._writer.wake.is_set()
+    recorder._writer.asleep = True
+    recorder.resume()
+    assert recorder.close()
+
+
+def test_a_full_batch_wakes_the_writer_though_two_threads_add_at_once(path):
+    recorder = Recorder(path, batch_size=10)
+    assert recorder.pause(10)
+    recorder._writer.asleep = False  # as while events come
+
+    class Interrupted(list):
+        """Between the look of one thread at how many wait, and its event, comes another's."""
+
+        def extend(self, values):
+            if len(self) == 8 * WIDTH:
+                super().extend(event(99))
+            super().extend(values)
+
+    recorder._buffer.values = Interrupted()
+    for number in range(10):
+        recorder.add(event(number))
+    assert recorder.stats().queued == 11
     assert recorder._writer.wake.is_set()
     recorder._writer.asleep = True
     recorder.resume()
