@@ -39,7 +39,7 @@ def insert(db: sqlite3.Connection, batch: Batch, source: int | None = None) -> l
     """
     taken: set[int] = set()
     # Where a single statement fails, SQLite undoes it; a savepoint would be two more waits for the interpreter's lock.
-    several = _few_lengths(len(batch.at_us)) < len(batch.at_us)
+    several = _few_lengths(len(batch.at_us), _most(db, len(_COLUMNS))) < len(batch.at_us)
     if several:
         db.execute("SAVEPOINT batch")
     while True:
@@ -108,17 +108,24 @@ def insert_rows(db: sqlite3.Connection, into: str, row: str, values: Sequence[in
     be adapted, which takes ten times as long as a number. `nullif(?, -1)` makes one of a number.
     """
     done, changed, width = 0, 0, row.count("?")
+    most = _most(db, width)
     while done < len(values):
-        number = _few_lengths((len(values) - done) // width)
+        number = _few_lengths((len(values) - done) // width, most)
         changed += db.execute(_statement(into, row, number, after), values[done : done + number * width]).rowcount
         done += number * width
     return changed
 
 
-def _few_lengths(left: int) -> int:
-    """How many of these rows go into one statement: only a few different numbers, so that SQLite's statement cache
-    works."""
-    return ROWS if left >= ROWS else 1 << left.bit_length() - 1
+def _most(db: sqlite3.Connection, width: int) -> int:
+    """How many rows of this width one statement may hold: before version 3.32 SQLite took 999 values."""
+    fit = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    return ROWS if fit >= ROWS else 1 << fit.bit_length() - 1
+
+
+def _few_lengths(left: int, most: int) -> int:
+    """How many of these rows go into one statement that may hold `most`: only a few different numbers, so that SQLite's
+    statement cache works."""
+    return most if left >= most else 1 << left.bit_length() - 1
 
 
 @lru_cache

@@ -56,6 +56,21 @@ def test_an_event_answers_from_the_published_tables(writer):
     ]
 
 
+@pytest.mark.parametrize("values", [999, 250_000])
+def test_a_statement_holds_no_more_values_than_sqlite_takes(writer, values):
+    writer.db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, values)
+    batch = [
+        event(T + n, user=f"user{n % 700}@example.com", latency_us=0, failure=NOT_FOUND if n == 7 else None)
+        for n in range(1_500)
+    ]
+    assert writer.write(batch) == 1_500
+    assert writer.write(batch) == 1_500  # each in the microsecond of another
+    assert rows(writer.db, "SELECT count(*), count(DISTINCT id), max(id) >> 10 FROM guardian_request") == [
+        (3_000, 3_000, T + 1_499)
+    ]
+    assert rows(writer.db, "SELECT count(*), count(DISTINCT user) FROM guardian_session") == [(700, 700)]
+
+
 class Status(IntEnum):
     TEAPOT = 418
 
