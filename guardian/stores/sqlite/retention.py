@@ -33,8 +33,8 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
     before = max(0, min(events_before_us, meta(db, "sealed_until_us"))) // MINUTES5 * MINUTES5
     _, end = ids(0, before)
     if db.execute("SELECT 1 FROM guardian_request WHERE id < ?", (end,)).fetchone():
-        spread(db, before, until)
-        set_meta(db, "purged_until_us", before)
+        while not _begin(db, before):
+            spread(db, before, until)
         sealed_failures.forget(db, before)
         in_portions(lambda rows: _delete_events(db, end, rows))
     lone_hours.leave_all(db, before)
@@ -45,6 +45,17 @@ def _purge(db: sqlite3.Connection, events_before_us: int, summaries_before_us: i
     _forget_summaries(db, min(summaries_before_us, before) // DAY * DAY)
     _give_back(db)
     return _take_unsaid(db)
+
+
+def _begin(db: sqlite3.Connection, before: int) -> bool:
+    """Say that the events before this moment are being deleted. False while an hour of theirs stands alone: another
+    process may have joined it since it got its 5 minutes."""
+    with transaction(db):
+        purged = meta(db, "purged_until_us")
+        alone = any(hour >= purged for hour in lone_hours.find(db, purged, before))
+        if not alone:
+            set_meta(db, "purged_until_us", before)
+    return not alone
 
 
 def purge_sessions(db: sqlite3.Connection, before_us: int) -> int:

@@ -144,6 +144,24 @@ def test_a_late_event_that_comes_while_an_hour_gets_its_5_minutes_is_not_lost(db
     assert requests(db, 0, 5) == 3
 
 
+def test_an_hour_that_is_joined_again_just_before_its_events_are_deleted_gets_its_5_minutes_again(db, monkeypatch):
+    write_events(db, [at(n * 4) for n in range(15)])
+    seal(db, 3000)
+    given = retention.spread
+
+    def given_and_joined(*args):
+        given(*args)
+        monkeypatch.undo()
+        write_events(db, [at(2)])
+        seal(db, 3000)
+        assert minutes5(db) == []
+
+    monkeypatch.setattr(retention, "spread", given_and_joined)
+    assert retention.purge(db, START + 60 * MINUTE, 0) == 16
+    assert minutes5(db) == list(range(0, 60, 5))
+    assert [requests(db, *window) for window in ((0, 60), (0, 5), (5, 60))] == [16, 3, 13]
+
+
 def test_hours_of_an_older_file_stand_alone_after_the_next_cleanup(db, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(lone_hours, "FEW", 0)
