@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MAX_HOURS = 720
-_YEARS = (1990, 2199)
+YEARS = (1990, 2199)
+"""The first and the last year in which a window may begin or end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def window(now: datetime, hours: int | None, start: datetime | None, end: dateti
     for name, value in (("start_time", start), ("end_time", end)):
         if value.tzinfo is None:
             raise ValueError(f"{name} = {value.isoformat()} has no time zone: add one, such as +00:00")
-        if not _YEARS[0] <= value.year <= _YEARS[1]:
-            raise ValueError(f"{name} = {value.isoformat()} must lie in the years {_YEARS[0]} to {_YEARS[1]}")
+        if not YEARS[0] <= value.year <= YEARS[1]:
+            raise ValueError(f"{name} = {value.isoformat()} must lie in the years {YEARS[0]} to {YEARS[1]}")
     if not start < end:
         raise ValueError(f"start_time = {start.isoformat()} must lie before end_time = {end.isoformat()}")
     return start.astimezone(UTC), end.astimezone(UTC)

@@ -92,6 +92,14 @@ async def test_everything_is_the_same_on_the_other_side_and_a_second_run_adds_no
         await looks_as_filled(stores)
 
 
+async def test_events_of_clocks_that_were_wrong_come_too(files):
+    async with opened(files[0]) as stores:
+        moments = NOW.replace(year=1970), NOW - HOUR, NOW.replace(year=2226)
+        await stores.events.write([*map(made, moments)])
+    outcome = await moved(files)
+    assert (outcome.requests, outcome.windows, outcome.differences) == (3, 5, [])
+
+
 async def test_what_comes_to_the_source_meanwhile_comes_with_the_next_run(pair):
     await fill(pair[0], many=100)
     await moved(pair)

@@ -13,6 +13,7 @@ from guardian.application.moving.copying import shared
 from guardian.application.moving.sides import Side, in_thread
 from guardian.application.moving.steady import steady
 from guardian.application.usage import UsageGuardian
+from guardian.application.window import YEARS
 from guardian.core.storage import WindowGone
 from guardian.core.time import moment
 from guardian.stores.moving import STRETCH_US, fingerprints
@@ -73,10 +74,12 @@ def _tables(source: Side, target: Side) -> list[str]:
 
 def _windows(starts: list[int], random: Random) -> Iterator[tuple[datetime, datetime]]:
     """Windows between the first and the last of these 5 minutes, of many lengths, the newest hours among them. Every
-    other one has its edges at full hours, which is less to be read."""
-    if not starts:
+    other one has its edges at full hours, which is less to be read. None is where only a wrong clock was: there is no
+    report on that."""
+    asked = [start for start in starts if YEARS[0] < moment(start).year < YEARS[1]]  # windows reach a month further
+    if not asked:
         return
-    first, last = starts[0], starts[-1] + STRETCH_US
+    first, last = asked[0], asked[-1] + STRETCH_US
     yield moment(last) - timedelta(hours=2), moment(last)
     for number, hours in enumerate(islice(cycle(_HOURS), WINDOWS - 1)):
         length = timedelta(hours=hours)
