@@ -18,6 +18,8 @@ Session = tuple[int, int, int]
 """A session that is stored: start_us, end_us, id."""
 RECENT_US = 2_000_000
 """So much activity may wait to become sessions, see `Writer`."""
+PUT_OFF = "sessions_put_off:"
+"""What the keys in guardian_meta begin with that say for which moments a writer still has to store sessions."""
 _CLIENT = """
     INSERT OR IGNORE INTO guardian_session_client (session, ip_address, user_agent)
     SELECT s.id, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]') FROM json_each(?) j
@@ -95,19 +97,31 @@ def _joined(user: int, mine: Sequence[int], known: Sequence[Session], changed: l
 
 
 def recent_activity(db: sqlite3.Connection) -> Activity:
-    """When each user was active in the last two seconds that have events: a killed process may not have stored these
-    sessions, see `Writer`."""
+    """When each user was active in the last two seconds that have events, and when a process noted that it had not
+    stored sessions yet, which it forgets: a killed process may never do it, see `Writer`."""
     activity = Activity()
     anonymous = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    (last,) = db.execute("SELECT max(id) FROM guardian_request").fetchone()
-    if last is None:
+    (newest,) = db.execute("SELECT max(id) FROM guardian_request").fetchone()
+    if newest is None:
         return activity
-    sql = f"SELECT id >> {SEQUENCE_BITS}, user, duration_us FROM guardian_request WHERE id >= ? ORDER BY id"
-    rows = db.execute(sql, (last - (RECENT_US << SEQUENCE_BITS),))
-    at_us, users, durations_us = zip(*rows, strict=True)
-    activity.add(at_us, users, durations_us, anonymous[0] if anonymous else None)
+    last = newest >> SEQUENCE_BITS
+    noted = db.execute("SELECT value FROM guardian_meta WHERE key GLOB ?", (PUT_OFF + "*",)).fetchall()
+    db.execute("DELETE FROM guardian_meta WHERE key GLOB ?", (PUT_OFF + "*",))
+    sql = f"SELECT id >> {SEQUENCE_BITS}, user, duration_us FROM guardian_request WHERE id BETWEEN ? AND ? ORDER BY id"
+    for since_us, until_us in {(last - RECENT_US, last), *(tuple(json.loads(value)) for (value,) in noted)}:
+        rows = db.execute(sql, (since_us << SEQUENCE_BITS, ((until_us + 1) << SEQUENCE_BITS) - 1)).fetchall()
+        if rows:
+            at_us, users, durations_us = zip(*rows, strict=True)
+            activity.add(at_us, users, durations_us, anonymous[0] if anonymous else None)
     keep_named(db, activity)
     return activity
+
+
+def note_put_off(db: sqlite3.Connection, key: str, activity: Activity | None) -> None:
+    """Note under a key that the sessions of this activity are not stored yet; None: that all are."""
+    db.execute("DELETE FROM guardian_meta WHERE key = ?", (key,))
+    if activity is not None:
+        db.execute("INSERT INTO guardian_meta VALUES (?, ?)", (key, f"[{activity.since_us}, {activity.until_us}]"))
 
 
 def keep_named(db: sqlite3.Connection, activity: Activity) -> None:

@@ -3,6 +3,7 @@ along."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,11 +20,13 @@ from tracker.sqlite.dictionaries import Dictionaries
 from tracker.sqlite.migrations import prepare
 from tracker.sqlite.rows import insert, mark_late, note_late
 from tracker.sqlite.sessions import (
+    PUT_OFF,
     RECENT_US,
     Seen,
     extend_sessions,
     keep_named,
     note_clients,
+    note_put_off,
     recent_activity,
 )
 
@@ -45,7 +48,7 @@ class Writer:
     for each name; `made_by` is which release and instance the events come from, None where that is not known.
     With `rushing`, the sessions of full batches, which come when events come faster than they are stored, are stored
     with a later one: half of a batch's cost is that. Those of RECENT_US of events may wait; a smaller batch, a
-    heartbeat alone and `close` store what was put off; after a kill the next such Writer does.
+    heartbeat alone and `close` store what was put off, which is noted; after a kill the next such Writer does.
     Raises NewerDatabase or sqlite3.Error when it is opened on a file that it cannot use.
     """
 
@@ -72,6 +75,7 @@ class Writer:
             self._file.note()
         self._epoch: Any = None
         self._rushing = rushing
+        self._key = PUT_OFF + os.urandom(8).hex()  # in guardian_meta
         self._put_off = None if rushing else Activity()  # None: what another Writer left is not known yet
         self._names = Dictionaries(self.db, key)
         self._made_by = made_by if made_by is not None and any(made_by) else None
@@ -137,9 +141,13 @@ class Writer:
                 ids += self._insert(batch, source, int(meta.get("sealed_until_us") or 0))
             rush = self._rushing and len(ids) >= _FULL and not clients
             rush = rush and activity.until_us - activity.since_us < RECENT_US
-            if not rush:
+            if rush:
+                note_put_off(db, self._key, activity)
+            else:
                 extend_sessions(db, activity, between)
                 note_clients(db, clients)
+                if self._key in meta:
+                    note_put_off(db, self._key, None)
             if along is not None:
                 along(db)
             if heartbeat is not None:

@@ -252,6 +252,23 @@ def test_in_a_rush_sessions_wait_for_a_moment_and_are_those_of_the_events(tmp_pa
     writer.close()
 
 
+def test_sessions_of_a_killed_process_are_stored_though_others_went_on(tmp_path):
+    found, path = rush(seconds=0.6), str(tmp_path / "guardian.db")
+    killed, other = Writer(path, rushing=True), Writer(path, rushing=True)
+    killed.write([])
+    other.write([])
+    killed.write(found)
+    killed.db.close()
+    found.append(event(T + 9_000_000))
+    other.write(found[-1:])
+    next_one = Writer(path, rushing=True)
+    next_one.write([])
+    assert sessions(other.db) == sessions_of(found)
+    assert not rows(other.db, "SELECT * FROM guardian_meta WHERE key LIKE 'sessions_put_off%'")
+    other.close()
+    next_one.close()
+
+
 def test_in_a_rush_no_more_than_two_seconds_wait_and_nothing_late(tmp_path):
     writer = Writer(str(tmp_path / "guardian.db"), rushing=True)
     found = rush(seconds=10)
