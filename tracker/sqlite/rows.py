@@ -117,8 +117,10 @@ def insert_rows(db: sqlite3.Connection, into: str, row: str, values: Sequence[in
 
 
 def _most(db: sqlite3.Connection, width: int) -> int:
-    """How many rows of this width one statement may hold: before version 3.32 SQLite took 999 values."""
-    fit = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    """How many rows of this width one statement may hold: before version 3.32 SQLite took 999 values. Some hosts put
+    pysqlite3, which has no getlimit, in the place of sqlite3."""
+    limit = getattr(db, "getlimit", None)
+    fit = (999 if limit is None else limit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)) // width
     return ROWS if fit >= ROWS else 1 << fit.bit_length() - 1
 
 

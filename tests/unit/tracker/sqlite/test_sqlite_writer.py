@@ -71,6 +71,20 @@ def test_a_statement_holds_no_more_values_than_sqlite_takes(writer, values):
     assert rows(writer.db, "SELECT count(*), count(DISTINCT user) FROM guardian_session") == [(700, 700)]
 
 
+class Unlimited(sqlite3.Connection):
+    """A connection that does not say how many values it takes, as those of pysqlite3."""
+
+    @property
+    def getlimit(self):
+        raise AttributeError("getlimit")
+
+
+def test_a_connection_that_does_not_say_how_many_values_it_takes_is_good_enough():
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=Unlimited)
+    prepare(db)
+    assert write_events(db, [event(T + n) for n in range(300)]) == 300
+
+
 class Status(IntEnum):
     TEAPOT = 418
 
