@@ -206,10 +206,11 @@ class WriterThread(Pacing):
         if not self._hopeless_at:
             say(logging.ERROR, "The tracker stops recording into %s: %s. The app goes on.", self._name, error)
         self._hopeless_at = time.monotonic()
-        with self._buffer.lock:
-            self._buffer.room, self.thread, self.asleep = 0, None, True
+        with self._buffer.lock:  # at once: an event may start another thread, which would lose the same ones
             lost = self._buffer.waiting
-        self._taken(lost, 0)
+            self._buffer.room = self._tried = 0
+            self._buffer.take(lost, 0)
+            self.thread, self.asleep = None, True
         if lost:
             self._tally.count("dropped", "the database cannot be used", lost)
 

@@ -15,6 +15,7 @@ from tracker.sqlite.sink import SqliteSink
 from tracker.sqlite.writer import Writer
 from tracker.tracebacks import Frame
 from tracker.unverified import Unverified
+from tracker.writer_thread import WriterThread
 
 T = 1_700_000_000_000_000
 
@@ -158,6 +159,27 @@ def test_the_sum_holds_at_every_moment_while_threads_add_and_the_writer_writes(p
     accepted, stored, _, queued = recorder.stats()
     assert (accepted, queued, wrong) == (3 * each, 0, [])
     assert read(path, "SELECT count(*) FROM guardian_request") == [(stored,)]
+
+
+def test_what_an_unusable_database_costs_is_counted_once(path, monkeypatch):
+    """Though an event that comes at that moment starts another thread, which gives the same events up."""
+    with open(path, "wb") as file:
+        file.write(b"no database" * 1_000)
+    taken = WriterThread._taken
+
+    def late(self, number, stored):
+        with self._buffer.lock:
+            self._buffer.take(self._buffer.waiting, 0)
+        taken(self, number, stored)
+
+    monkeypatch.setattr(WriterThread, "_taken", late)
+    recorder = Recorder(path)
+    assert recorder.pause(10)
+    for number in range(5):
+        recorder.add(event(number))
+    recorder.resume()
+    assert recorder.close()
+    assert recorder.stats() == (5, 0, 5, 0)
 
 
 def test_a_poison_event_costs_one_event(recorder, path):
