@@ -114,10 +114,11 @@ def draw(chart: Chart) -> bytes:
 
 @cache
 def _palette() -> Image.Image:
-    """The 16 colours of a chart, so that two pixels fit into a byte: the four of its areas, and from ink to ground, as
-    the edges of letters have them. To find the best ones for each picture takes ten times as long as to draw it."""
+    """The 15 colours of a chart, so that two pixels fit into a byte: the four of its areas, and from ink to ground, as
+    the edges of letters have them; none is so near to that of a line that it is taken for it. To find the best ones for
+    each picture takes ten times as long as to draw it."""
     ink, ground = (ImageColor.getrgb(each) for each in (_INK, _GROUND))
-    edges = [round(dark + (light - dark) * n / 12) for n in range(12) for dark, light in zip(ink, ground, strict=True)]
+    edges = [round(dark + (light - dark) * n / 11) for n in range(11) for dark, light in zip(ink, ground, strict=True)]
     found = Image.new("P", (1, 1))
     found.putpalette([value for each in (_GROUND, _LINE, _GOOD, _BAD) for value in ImageColor.getrgb(each)] + edges)
     return found

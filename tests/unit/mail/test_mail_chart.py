@@ -47,6 +47,12 @@ def test_the_picture_of_a_chart_is_small_and_keeps_its_colours():
     assert found >= {(255, 255, 255), (225, 229, 235), (58, 102, 214), (207, 53, 43), (86, 96, 112)}
 
 
+def test_the_upper_line_of_a_chart_has_the_colour_of_lines():
+    bars = [bar(samples.START + timedelta(minutes=5 * n), active_users=1) for n in range(3)]
+    picture = Image.open(BytesIO(draw(chart_of(bars, samples.END, language(), samples.ZONE)))).convert("RGB")
+    assert picture.getpixel((90, 24)) == (225, 229, 235)
+
+
 @pytest.mark.parametrize("timeline", [[], [bar(samples.START, requests=0)] * 9])
 def test_without_users_there_is_no_chart(timeline):
     assert chart_of(timeline, samples.END, language(), samples.ZONE) is None
