@@ -44,14 +44,14 @@ _turns, _wanted, _known = Lock(), list[float](), [0.0, 0.0]
 
 
 def _begin_as_child() -> None:
-    """A forked worker has none of its parent's threads, nor what they hold, have paused or shortened."""
-    global _collector, _turns
+    """A forked worker has none of its parent's threads, nor what they hold, have paused or shortened. Its lists are new
+    ones, since work in which it was forked leaves those of its parent as it ends."""
+    global _collector, _turns, _pauses, _wanted
     _threads.clear()
     _collector, _turns = Lock(), Lock()
     if any(_pauses):
         gc.enable()
-    _pauses.clear()
-    _wanted.clear()
+    _pauses, _wanted = [], []
     _set_turns()
 
 
@@ -90,13 +90,14 @@ def short_turns(seconds: float = TURN_SECONDS) -> Iterator[None]:
     with _turns:
         if not _wanted:
             _known[:] = [sys.getswitchinterval()] * 2
-        _wanted.append(seconds)
+        wanted = _wanted
+        wanted.append(seconds)
         _set_turns()
     try:
         yield
     finally:
         with _turns:
-            _wanted.remove(seconds)
+            wanted.remove(seconds)
             _set_turns()
 
 
@@ -123,14 +124,15 @@ def no_collection() -> Iterator[None]:
     it. Then they are also freed in that thread; the event loop would stand still meanwhile.
     """
     with _collector:
-        _pauses.append(gc.isenabled() or any(_pauses))
+        pauses = _pauses
+        pauses.append(gc.isenabled() or any(pauses))
         gc.disable()
     try:
         yield
     finally:
         with _collector:
-            was_on = _pauses.pop(0)  # the newest one stays: it knows whether the host app has switched it on meanwhile
-            if was_on and not _pauses:
+            was_on = pauses.pop(0)  # the newest one stays: it knows whether the host app has switched it on meanwhile
+            if was_on and not (pauses or _pauses):
                 _age()
                 gc.enable()
 

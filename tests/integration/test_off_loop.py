@@ -190,6 +190,23 @@ def test_a_forked_process_has_the_host_apps_turns(hosts_turns):
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize("held", [short_turns, no_collection])
+def test_a_forked_process_goes_on_after_the_work_in_which_it_was_forked(hosts_turns, held):
+    child = -1
+    try:
+        with held():
+            child = os.fork()
+            if child == 0:
+                with held():  # its own, with nothing of its parent's
+                    pass
+        if child == 0:
+            os._exit(0 if gc.isenabled() and sys.getswitchinterval() > 0.004 else 1)
+    finally:
+        if child == 0:  # it raised
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 @pytest.fixture
 def unfrozen():
     """Nothing is frozen, as in most processes; the tests' own objects are again afterwards."""
