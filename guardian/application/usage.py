@@ -230,11 +230,12 @@ class UsageGuardian:
 
 
 def _written(made: list[Report]) -> dict[str, Any]:
-    """The JSON of the report in the list, of which nothing is left afterwards."""
+    """The JSON of the report in the list, which is empty afterwards."""
     report = made.pop()
     written = to_json(report)
-    if isinstance(report.users, UserRows):
-        let_go(report.users.people)
+    people = [*report.users.people] if isinstance(report.users, UserRows) else []
+    del report
+    let_go(people)  # a list of our own: the repository may keep the one that it gave
     return written
 
 

@@ -98,7 +98,8 @@ class StateStore(Protocol):
         """Write the ledger entry, the report and its mails in one transaction. False, with nothing written, if the
         period is already there; but one that was made too early is claimed again, as its next edition. `earlier` are
         older periods (start, end) that the same mails cover after a long downtime; they only enter the ledger. People
-        erased since the report's `generated_at` are removed from report and mails.
+        erased since the report's `generated_at` are removed from report and mails. The lists of the report are emptied
+        afterwards: a store keeps none of them.
         """
         ...
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import numpy as np
@@ -31,6 +31,7 @@ from guardian.core.off_loop import (
     short_turns,
     sorted_pieces,
 )
+from guardian.core.report.timeline import bar_edges
 from guardian.stores.firestore.keeping import FirestoreKeeping
 from guardian.web.endpoint import LargeAnswer, answer
 from tests.support.api_client import bearer, calling, opened
@@ -334,3 +335,17 @@ def test_a_long_text_of_json_comes_in_pieces():
 async def test_what_firestore_is_asked_is_done_with_short_turns_while_the_collector_rests(hosts_turns):
     store = FirestoreKeeping("firestore://nobody-asks-it")
     assert await store._do(lambda: (gc.isenabled(), sys.getswitchinterval() < 0.001)) == (False, True)
+
+
+async def test_a_store_may_keep_what_it_read_for_a_report(tmp_path, monkeypatch):
+    async with opened(tmp_path / "state") as app:
+        start, end = app.clock() - timedelta(hours=2), app.clock()
+        kept = await app.repository.activity(bar_edges(start, end, UTC))
+
+        async def activity(*_, **__):
+            return kept
+
+        monkeypatch.setattr(app.repository, "activity", activity)
+        first, second = [await app.usage.generate_report(2) for _ in range(2)]
+        assert [user["email"] for user in first["users"]] == ["ada@example.com", "bob@example.com"]
+        assert second == first
