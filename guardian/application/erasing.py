@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email import policy
@@ -15,7 +16,7 @@ from typing import Any
 
 from guardian.alerting.kinds import kind_of
 from guardian.application.root import Application
-from guardian.core.files import replacing
+from guardian.core.files import UNFINISHED, replacing
 from guardian.core.off_loop import in_thread, no_collection, off_loop
 from guardian.core.outgoing import Outgoing
 from guardian.core.report.people import people_in, text_without
@@ -27,6 +28,8 @@ from tracker.event import ANONYMOUS
 
 LATEST = timedelta(days=7)
 """The longest that a host may hold events back."""
+_ABANDONED = timedelta(minutes=1)
+"""An unfinished file to which nothing was added for longer has no process any more that writes it."""
 
 _PERIOD_END, _GENERATED = re.compile(rb'"period_end": ?"([^"]*)"'), re.compile(rb'"generated_at": ?"([^"]*)"')
 """In a report's file. The first ones are its own; those of the period that it is compared with follow."""
@@ -106,6 +109,7 @@ async def erase_person(app: Application, name: str) -> Erasure | None:
     )
     gone = names - {each.lower() for each in recipients(app)}
     files = await in_thread(_erase_from_files, app.settings, names, gone, kept.bodies)
+    files += await in_thread(_drop_unfinished, app.settings, names, gone, at)
     app.glances.forget()
     if not seen and not kept.rows and not files:
         return None
@@ -162,6 +166,29 @@ def _erase_from_files(
                 file.buffer.write(after)
         changed += after != body
     return changed
+
+
+def _drop_unfinished(settings: Settings, people: Collection[str], gone: Collection[str], at: datetime) -> int:
+    """Delete what a process that was killed has left beside the report and the mails and names one of these people.
+    Returns how many files."""
+    dropped, places = 0, list[tuple[Path, Callable[[bytes], bool]]]()
+    places.append((settings.reports_dir, lambda body: text_without(body, people) is not body))
+    places.append((mail_folder(settings), lambda body: _may_be_of(body, people, gone)))
+    for folder, names_one in places:
+        for path in folder.glob(UNFINISHED):
+            with suppress(OSError):  # whoever wrote it is not dead, and has it in its place by now
+                if path.stat().st_mtime < (at - _ABANDONED).timestamp() and names_one(path.read_bytes()):
+                    path.unlink()
+                    dropped += 1
+    return dropped
+
+
+def _may_be_of(mail: bytes, people: Collection[str], gone: Collection[str]) -> bool:
+    """Whether an unfinished mail names one of these people, or ends within an attachment, so that nobody can tell."""
+    try:
+        return _mail_without(mail, people, gone) != mail
+    except ValueError:
+        return True
 
 
 def _mail_without(body: bytes, people: Collection[str], gone: Collection[str]) -> bytes | None:

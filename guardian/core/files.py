@@ -13,6 +13,9 @@ AT_ONCE = 1_048_576
 """So many bytes are handed to the system at a time. Python lets go of the GIL for each. A thread that does so every
 0.3 ms, as with the usual 8 kB, and takes it back before another one has woken, keeps an event loop waiting for 80 ms:
 the time after which the loop may insist on its turn begins anew each time."""
+_UNFINISHED = ".new-"
+UNFINISHED = f"{_UNFINISHED}*"
+"""The names of files that are being written, or were when their process was killed."""
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Where the block raises, or the disk is full, `path` stays as it was and nothing is left beside it. Half of a
     surrogate pair, which UTF-8 cannot hold, is written as an escape. Raises OSError where the folder cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # with mode 0600
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)  # with mode 0600
     try:
         with open(handle, "w", buffering=AT_ONCE, encoding="utf-8", errors="backslashreplace") as file:
             yield file

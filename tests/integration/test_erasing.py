@@ -1,6 +1,7 @@
 """Erasing a person, end to end: every byte of the database, its log, mails, reports and exports is searched."""
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -244,6 +245,28 @@ async def test_a_mail_that_no_outbox_knows_loses_the_name_in_its_subject_and_goe
         left = {path.name: path.read_bytes() for path in folder.glob("*.eml")}
         assert sorted(left) == ["1.eml", "3.eml"]
         assert b"\r\nSubject: (erased) keeps meeting errors\r\n" in left["1.eml"]
+
+
+async def test_what_a_killed_process_has_left_unfinished_goes_if_it_names_them(tmp_path):
+    async with opened(tmp_path, events=traffic("bob@example.com")) as app:
+        _, report = await app.usage.generate_and_save_report(2)
+        mail = b"To: a@example.com\r\nSubject: Report\r\n\r\nbob@example.com was there\r\n"
+        (tmp_path / "mail").mkdir(exist_ok=True)
+        half = report.read_bytes().partition(b'"top_features"')[0]
+        cut = b"To: a@example.com\r\nContent-Transfer-Encoding: base64\r\n\r\nYm9iY\r\n"
+        left = {
+            report.with_name(".new-1"): half,
+            tmp_path / "mail" / ".new-2": mail,
+            tmp_path / "mail" / ".new-5": cut,
+            report.with_name(".new-3"): b"{",
+        }
+        writing = report.with_name(".new-4")
+        for path, content in {**left, writing: half}.items():
+            path.write_bytes(content)
+            seconds = 0 if path == writing else -120
+            os.utime(path, (NOW.timestamp() + seconds,) * 2)
+        assert (await erase_person(app, "bob@example.com")).files == 4, "the report too"
+        assert sorted(path.name for path in tmp_path.rglob(".new-*")) == [".new-3", ".new-4"]
 
 
 async def test_somebody_who_is_called_as_a_channel_takes_nothing_of_it_along(tmp_path):
