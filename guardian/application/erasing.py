@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -25,6 +26,8 @@ from guardian.settings.schema import Settings
 from guardian.stores.erasure import Forgotten, as_kept, digest, spellings
 from guardian.stores.forgetting import may_name, message_without
 from tracker.event import ANONYMOUS
+
+log = logging.getLogger("guardian.erasing")
 
 LATEST = timedelta(days=7)
 """The longest that a host may hold events back."""
@@ -158,7 +161,11 @@ def _erase_from_files(
         except OSError:
             continue
         known = digest(body)
-        after = bodies[known] if known in bodies else _mail_without(body, people, gone)
+        try:
+            after = bodies[known] if known in bodies else _mail_without(body, people, gone)
+        except ValueError:  # an attachment is cut off
+            log.error("%s is damaged and may name somebody who was erased: delete it", mail)
+            continue
         if after is None:
             mail.unlink(missing_ok=True)
         elif after != body:

@@ -247,6 +247,19 @@ async def test_a_mail_that_no_outbox_knows_loses_the_name_in_its_subject_and_goe
         assert b"\r\nSubject: (erased) keeps meeting errors\r\n" in left["1.eml"]
 
 
+async def test_a_damaged_mail_is_said_and_keeps_no_other_from_being_cleaned(tmp_path, caplog):
+    async with opened(tmp_path, events=traffic("bob@example.com")) as app:
+        folder = tmp_path / "mail"
+        folder.mkdir(exist_ok=True)
+        cut = b"To: a@example.com\r\nContent-Transfer-Encoding: base64\r\n\r\nYm9iY\r\n"
+        (folder / "1.eml").write_bytes(cut)
+        (folder / "2.eml").write_bytes(b"To: a@example.com\r\nSubject: bob@example.com\r\n\r\nHi\r\n")
+        assert (await erase_person(app, "bob@example.com")).files == 1
+        assert (folder / "1.eml").read_bytes() == cut
+        assert b"bob@" not in (folder / "2.eml").read_bytes()
+        assert "1.eml is damaged and may name somebody who was erased: delete it" in caplog.text
+
+
 async def test_what_a_killed_process_has_left_unfinished_goes_if_it_names_them(tmp_path):
     async with opened(tmp_path, events=traffic("bob@example.com")) as app:
         _, report = await app.usage.generate_and_save_report(2)
