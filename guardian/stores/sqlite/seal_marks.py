@@ -31,7 +31,11 @@ _TRIGGERS = {
     "guardian_day_mark_gone": f"AFTER DELETE ON guardian_seal BEGIN {_begin('old')} END",
     "guardian_day_mark_changed": f"AFTER UPDATE ON guardian_seal BEGIN {_begin('old')} {_begin('new')} END",
 }
-_MARKS = f"SELECT day, mark FROM guardian_day_mark WHERE day BETWEEN ? AND ? OR day = {_OTHER}"
+_KEPT = (
+    f"(SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'guardian_seal') >= {len(_TRIGGERS)}"
+)
+"""Whether the triggers are there: a program that makes the table anew drops them, and leaves the marks."""
+_MARKS = f"SELECT day, mark FROM guardian_day_mark WHERE (day BETWEEN ? AND ? OR day = {_OTHER}) AND {_KEPT}"
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -55,7 +59,8 @@ class Marks(dict[int, object]):
 
     def __init__(self, known: Mapping[int, object]) -> None:
         super().__init__(known)
-        # No mark is equal to another one where there are none, as in a backup of an older version that was put back.
+        # No mark is equal to another one where there are none, as in a backup of an older version that was put back,
+        # or where nothing changes them.
         self._other = self.pop(_OTHER, None) or object()
 
     def __missing__(self, day: int) -> object:

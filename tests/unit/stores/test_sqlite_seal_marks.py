@@ -94,6 +94,16 @@ def test_marks_begin_anew_where_a_trigger_was_missing(db):
     assert changed(before, marks(db)) == list(range(10))
 
 
+def test_nothing_counts_as_unchanged_where_the_table_of_summaries_was_made_anew_without_its_triggers(db):
+    db.execute(f"INSERT INTO guardian_seal VALUES ({KEY}, 1, x'01')")
+    (table,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'guardian_seal'").fetchone()
+    db.execute("DROP TABLE guardian_seal")
+    db.execute(table)
+    assert changed(marks(db), marks(db)) == list(range(10))
+    seal_marks.prepare(db)
+    assert changed(marks(db), marks(db)) == []
+
+
 def test_another_error_of_the_database_is_none_of_a_missing_table(db):
     db.execute("ALTER TABLE guardian_day_mark RENAME COLUMN mark TO other")
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
