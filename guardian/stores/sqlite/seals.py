@@ -153,15 +153,22 @@ def columns(
 def read_run(
     db: sqlite3.Connection, span_us: int, start_us: int, end_us: int, parts: Collection[Part] = ALL
 ) -> Iterator[tuple[int, Totals]]:
-    """The buckets of this length that begin in [start, end): (start, totals), in order."""
+    """The buckets of this length that begin in [start, end), of one state: (start, totals), in order."""
+    found = in_one_state(db, lambda db: _columns_in(db, span_us, start_us, end_us, parts))
+    for start, tables_of in found.items():
+        yield start, Totals.of_columns(tables_of)
+
+
+def _columns_in(
+    db: sqlite3.Connection, span_us: int, start_us: int, end_us: int, parts: Collection[Part]
+) -> dict[int, dict[Part, Sequence[np.ndarray]]]:
     found: dict[int, dict[Part, Sequence[np.ndarray]]]
     found = {start: {} for start in starts(db, span_us, start_us, end_us)}
     for part in parts:
         tables = run(db, part, span_us, start_us, end_us, range(COLUMNS[part]))
         for start, (a, b) in zip(tables.starts, pairwise(tables.edges), strict=True):
             found[start][part] = [column[a:b] for column in tables.columns]
-    for start, tables_of in found.items():
-        yield start, Totals.of_columns(tables_of)
+    return found
 
 
 def bodies(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -> list[tuple[int, int, bytes]]:

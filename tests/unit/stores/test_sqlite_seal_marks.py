@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import codec
-from guardian.core.totals import Part
+from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seal_layout, seal_marks, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, SPANS
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
@@ -108,6 +108,22 @@ def test_another_error_of_the_database_is_none_of_a_missing_table(db):
     db.execute("ALTER TABLE guardian_day_mark RENAME COLUMN mark TO other")
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
         marks(db)
+
+
+def test_a_bucket_that_another_process_seals_while_some_are_read_is_among_them_or_not(tmp_path, monkeypatch):
+    totals, listed = Totals.of(np.array([[3 * DAY + 1, 1, 1, 200, 5, 5]])), seals.starts
+    with closing(made(tmp_path / "guardian.db")) as db, closing(made(tmp_path / "guardian.db")) as other:
+        db.execute("PRAGMA journal_mode = WAL")
+        seals.put(db, MINUTES5, 3 * DAY, totals)
+
+        def starts(*asked):
+            found = listed(*asked)
+            seals.put(other, MINUTES5, 3 * DAY + MINUTES5, totals)
+            return found
+
+        monkeypatch.setattr(seals, "starts", starts)
+        assert [at for at, _ in seals.read_run(db, MINUTES5, 3 * DAY, 3 * DAY + HOUR)] == [3 * DAY]
+        assert len(list(seals.read_run(db, MINUTES5, 3 * DAY, 3 * DAY + HOUR))) == 2
 
 
 STARTS = st.integers(0, 3 * DAY // MINUTES5 - 1).map(lambda place: place * MINUTES5)
