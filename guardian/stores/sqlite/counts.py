@@ -11,9 +11,9 @@ from datetime import datetime
 
 import numpy as np
 
+from guardian.core.codec.table import joined
 from guardian.core.counting import grouped_columns
 from guardian.core.storage import WindowGone
-from guardian.core.stored_table import joined
 from guardian.core.summary import Counts, Route, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 
 from guardian.core.codec import inflate
-from guardian.core.stored_table import Table
+from guardian.core.codec.table import Table
 from guardian.stores.sqlite.listed import Block, Stretch
 from guardian.stores.sqlite.seal_keys import seal_keys
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from guardian.core import codec
-from guardian.core.stored_table import joined
+from guardian.core.codec.table import joined
 from guardian.core.totals import Part
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
 from guardian.stores.sqlite.listed import Listed, Range, Stretch

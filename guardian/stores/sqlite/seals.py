@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from guardian.core.stored_table import Table, joined
+from guardian.core.codec.table import Table, joined
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import DAY, SPANS, ids
 from guardian.stores.sqlite.connections import in_one_state

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import codec
-from guardian.core.stored_table import joined
+from guardian.core.codec.table import joined
 
 columns = st.integers(0, 30).flatmap(
     lambda rows: st.lists(

@@ -23,7 +23,7 @@ In a long table what zlib hardly makes shorter lies as it is, and is read in a t
     that part    as above
     the rest     of each stream the bytes that lie as they are, in the same order
 
-Versions 2 and 3 are only read (`guardian.core.older_tables`). Version 1 had no byte for it (`guardian.core.totals`).
+Versions 2 and 3 are only read (`guardian.core.codec.older`). Version 1 had no byte for it (`guardian.core.totals`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from guardian.core.older_tables import inflate_short, long_heads
-from guardian.core.stored_table import STEPS, TYPES, Stored, Table, joined
+from guardian.core.codec.older import inflate_short, long_heads
+from guardian.core.codec.table import STEPS, TYPES, Stored, Table, joined
 
 VERSION, LONG_VERSION = 4, 5
 LONG = 1_000

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 
-from guardian.core.stored_table import STEPS, TYPES, Stored, Table
+from guardian.core.codec.table import STEPS, TYPES, Stored, Table
 
 _ROWS, _COLUMN, _LONG_COLUMN = (struct.Struct(layout) for layout in ("<IB", "<Bq", "<BqB"))
 
