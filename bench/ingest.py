@@ -4,7 +4,7 @@
 
 As many events as the buffer takes, 4 microseconds apart, from one thread; then they are sealed. Prints events a second
 with and without sealing, the CPU of the writer thread and of sealing for an event, and what became of each. A given
-database is written to: give a copy. What it lacks of summaries is sealed before.
+database is written to: give a new copy each time. What it lacks of summaries is sealed before.
 """
 
 from __future__ import annotations
