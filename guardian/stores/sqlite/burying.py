@@ -8,10 +8,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from guardian.core.unlinked import further_name, unlinked_name
-from guardian.stores.sqlite.buckets import MINUTES5, begin_epoch, ids, meta, time_of
+from guardian.stores.sqlite.buckets import MINUTES5, begin_epoch, ids, meta, time_of, transaction
 from guardian.stores.sqlite.log import empty_log
 from tracker.event import ANONYMOUS
-from tracker.sqlite.connection import undo
 from tracker.sqlite.tombstones import tombstone
 
 
@@ -62,8 +61,7 @@ def _with_tombstones(db: sqlite3.Connection, since_us: int) -> list[tuple[int, s
 
 def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> None:
     """Move the events from the key `first` on to a new user, and mark their summaries as stale."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         db.execute("INSERT OR IGNORE INTO guardian_user (email) VALUES (?)", (email,))
         (new,) = db.execute("SELECT id FROM guardian_user WHERE email = ?", (email,)).fetchone()
         sealed = meta(db, "sealed_until_us")
@@ -72,10 +70,6 @@ def _begin_anew(db: sqlite3.Connection, old: int, email: str, first: int) -> Non
         db.execute("UPDATE guardian_request SET user = ? WHERE user = ? AND id >= ?", (new, old, first))
         _take_sessions(db, old, new)
         db.executemany("INSERT OR IGNORE INTO guardian_dirty VALUES (?)", [(start,) for start in stale])
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
 
 
 def _take_sessions(db: sqlite3.Connection, old: int, new: int) -> None:
@@ -95,8 +89,7 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
     """Give each person (a list of numbers) an unlinkable name, and delete their sessions: all, or those that ended by
     `until_us`."""
     over, moments = ("", ()) if until_us is None else (" AND end_us <= ?", (until_us,))
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for users in persons:
             gone = unlinked_name(secrets.token_hex(8))
             for place, user in enumerate(users):
@@ -104,7 +97,3 @@ def unlink(db: sqlite3.Connection, persons: Iterable[Sequence[int]], *, until_us
                 db.execute(f"DELETE FROM guardian_session WHERE user = ?{over}", (user, *moments))
         # Writers that cached the old number must look it up again, or the person's next visit would be lost under it.
         begin_epoch(db)
-        db.execute("COMMIT")
-    except BaseException:
-        undo(db)
-        raise
