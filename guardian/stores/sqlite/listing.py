@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,6 +35,7 @@ from guardian.stores.sqlite.latencies import read_latencies
 from guardian.stores.sqlite.people import ERASED, People, names_of, number_of_nobody
 from guardian.stores.sqlite.roster import read_reached, read_roster
 from guardian.stores.sqlite.routes import all_features
+from guardian.stores.sqlite.tables import features_of
 from guardian.stores.sqlite.totals import read_raw, read_totals
 from guardian.stores.sqlite.turnover import read_turnover
 from tracker.sqlite.connection import undo
@@ -131,11 +131,7 @@ def _features(
     db: sqlite3.Connection, people: People, start_us: int, end_us: int, wanted: np.ndarray
 ) -> dict[int, tuple[str, ...]]:
     """For each of these people, the features that they used, most used first."""
-    feature_of = all_features(db)
-    features, wanted = sorted({*feature_of.values()}), np.sort(wanted)
-    codes = np.zeros(max(feature_of, default=0) + 1, np.int64)
-    for route, feature in feature_of.items():
-        codes[route] = bisect_left(features, feature)
+    (features, codes), wanted = features_of(db), np.sort(wanted)
     found = [[column[:0] for column in NOTHING.T]]
     for span, at, until in runs(pieces(db, start_us, end_us)):
         if span:
