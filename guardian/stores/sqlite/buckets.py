@@ -15,6 +15,8 @@ import numpy as np
 from tracker.sqlite.connection import undo
 from tracker.sqlite.keys import SEQUENCE_BITS, time_sql
 
+EVER = 2**62
+"""Later than any event."""
 Keys = TypeVar("Keys", int, np.ndarray)
 
 MINUTES5, HOUR, DAY = (seconds * 1_000_000 for seconds in (300, 3600, 86400))

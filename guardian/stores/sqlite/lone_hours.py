@@ -12,7 +12,7 @@ from functools import partial
 
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import HOUR, MINUTES5, meta, transaction
+from guardian.stores.sqlite.buckets import EVER, HOUR, MINUTES5, meta, transaction
 from guardian.stores.sqlite.pacing import in_portions
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range
 
@@ -49,9 +49,8 @@ def leave(db: sqlite3.Connection, hour_us: int) -> None:
 def leave_all(db: sqlite3.Connection, since_us: int) -> None:
     """The same for all hours from this moment on, in small steps: those of an older version all have 5 minutes."""
     small = f"SELECT id FROM guardian_seal WHERE {seals.WHERE} AND requests < ?"
-    end_us = 2**62
-    few = {key for (key,) in db.execute(small, (*seal_range(Part.STATUSES, HOUR, since_us, end_us), FEW))}
-    there = {at // HOUR * HOUR for at in seals.starts(db, MINUTES5, since_us, end_us)}
+    few = {key for (key,) in db.execute(small, (*seal_range(Part.STATUSES, HOUR, since_us, EVER), FEW))}
+    there = {at // HOUR * HOUR for at in seals.starts(db, MINUTES5, since_us, EVER)}
     left = [hour for hour in sorted(there) if seal_key(Part.STATUSES, HOUR, hour) in few]
 
     def portion(number: int) -> int:

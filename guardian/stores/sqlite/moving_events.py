@@ -15,7 +15,7 @@ from guardian.core.storage import StorageError
 from guardian.core.totals import Totals, renumbered
 from guardian.stores.moving import STRETCH_US, Bucket, Facts, Recorded, places
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of
+from guardian.stores.sqlite.buckets import AT_US, DAY, EVER, HOUR, MINUTES5, ids, meta, set_meta, time_of
 from guardian.stores.sqlite.damage import readable
 from guardian.stores.sqlite.database import cannot_open
 from guardian.stores.sqlite.routes import all_routes
@@ -40,7 +40,6 @@ _EVENTS = """
     FROM guardian_request e JOIN guardian_route r ON r.id = e.route LEFT JOIN guardian_failure f ON f.id = e.failure
     LEFT JOIN guardian_source o ON o.id = e.source WHERE e.id >= ? AND e.id < ? ORDER BY e.id
 """
-_EVER_US = 2**62
 
 
 class SqliteMovingEvents:
@@ -95,7 +94,7 @@ class SqliteMovingEvents:
         names = self._dictionaries
         with self._transaction() as db:
             for bucket in buckets:
-                people = np.array([names.user(name, _EVER_US) for name in bucket.people], np.int64)
+                people = np.array([names.user(name, EVER) for name in bucket.people], np.int64)
                 routes = np.array([names.route(r.endpoint, r.method, r.feature) for r in bucket.routes], np.int64)
                 for span in (HOUR, DAY):
                     seals.put(db, span, bucket.start_us // span * span, Totals.of([]))

@@ -16,7 +16,7 @@ import numpy as np
 from guardian.core import codec
 from guardian.core.codec.table import joined
 from guardian.core.totals import Part
-from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
+from guardian.stores.sqlite.buckets import DAY, EVER, HOUR, MINUTES5, ids, meta, set_meta, time_of, transaction
 from guardian.stores.sqlite.listed import Listed, Range, Stretch
 from guardian.stores.sqlite.numbers import read_numbers
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
@@ -35,7 +35,6 @@ _SEALED = f"""
 _MISSING = f"SELECT s.id FROM {_SEALED} AND f.id IS NULL"
 _NOTED = f"SELECT f.id FROM {_SEALED} AND f.id IS NOT NULL"
 _NEWEST = f"SELECT max(id) FROM guardian_seal WHERE {WHERE}"
-_EVER = 2**62
 _listed = Listed()
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 _HOURS_KEPT = 2 * DAY
@@ -56,7 +55,7 @@ def note(db: sqlite3.Connection, *, changed: bool) -> int:
     for span, since in ((DAY, purged), (HOUR, max(purged, hours))):
         newest = _newest(db, Part.STATUSES, span)
         if newest >= since and (changed or deleted or newest != _newest(db, FAILED, span)):
-            missing = db.execute(_MISSING, seal_range(Part.STATUSES, span, since, _EVER)).fetchall()
+            missing = db.execute(_MISSING, seal_range(Part.STATUSES, span, since, EVER)).fetchall()
             for (key,) in missing:
                 _note(db, span, seal_start(key))
             made += len(missing)
@@ -67,7 +66,7 @@ def note(db: sqlite3.Connection, *, changed: bool) -> int:
 
 def _newest(db: sqlite3.Connection, part: int, span_us: int) -> int:
     """When the newest bucket of this length with this part begins; -1 if there is none."""
-    (newest,) = db.execute(_NEWEST, seal_range(part, span_us, 0, _EVER)).fetchone()
+    (newest,) = db.execute(_NEWEST, seal_range(part, span_us, 0, EVER)).fetchone()
     return -1 if newest is None else seal_start(newest)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from guardian.core.codec.table import Table, joined
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
-from guardian.stores.sqlite.buckets import DAY, SPANS, ids
+from guardian.stores.sqlite.buckets import DAY, EVER, SPANS, ids
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.listed import Listed, Range, Stretch, starts_of
@@ -35,7 +35,7 @@ _IN = """
         ON s.id >= json_extract(j.value, '$[0]') AND s.id < json_extract(j.value, '$[1]')
 """
 _ENDS = f"SELECT (SELECT min(id) FROM guardian_seal WHERE {WHERE}), (SELECT max(id) FROM guardian_seal WHERE {WHERE})"
-_EVER, _LONG = 2**62, 400 * DAY
+_LONG = 400 * DAY
 _BODIES = "SELECT s.id, s.body FROM json_each(?) j CROSS JOIN guardian_seal s ON s.id = j.value"
 _listed = Listed()
 
@@ -223,7 +223,7 @@ def requests(db: sqlite3.Connection, span_us: int, start_us: int, end_us: int) -
 
 def first(db: sqlite3.Connection, span_us: int) -> int | None:
     """When the first bucket of this length begins; None if there is none."""
-    (key,) = db.execute(f"SELECT min(id) FROM guardian_seal WHERE {WHERE}", _range(span_us, 0, _EVER)).fetchone()
+    (key,) = db.execute(f"SELECT min(id) FROM guardian_seal WHERE {WHERE}", _range(span_us, 0, EVER)).fetchone()
     return None if key is None else seal_start(key)
 
 
@@ -235,6 +235,6 @@ def delete(db: sqlite3.Connection, before_us: int) -> None:
 
 def people(db: sqlite3.Connection) -> Iterator[set[int]]:
     """The numbers of the people in each bucket, newest bucket first."""
-    buckets = [(start, span) for span in SPANS for start in starts(db, span, 0, _EVER)]
+    buckets = [(start, span) for span in SPANS for start in starts(db, span, 0, EVER)]
     for start, span in sorted(buckets, reverse=True):
         yield set(read(db, span, start, (Part.PEOPLE,)).users[:, 0].tolist())

@@ -12,7 +12,7 @@ from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.history import History, first_sightings
 from guardian.core.clock import SLACK
 from guardian.stores.history import ALIVE_US
-from guardian.stores.sqlite.buckets import ids, time_of
+from guardian.stores.sqlite.buckets import EVER, ids, time_of
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed, sealed
 from guardian.stores.sqlite.imported import OWN
@@ -21,8 +21,6 @@ from guardian.stores.sqlite.sealed_failures import stretches
 
 _FAILED = "id >= ? AND id < ? AND failure IS NOT NULL"
 _ROUTE_BITS = 32
-_EVER = 2**62
-"""Later than any event, in µs."""
 
 
 def _places(db: sqlite3.Connection) -> dict[int, tuple[str, str]]:
@@ -50,13 +48,13 @@ def _first_events(db: sqlite3.Connection, only: str) -> Iterator[tuple[int, int,
     """The number of a failure, that of a route, and the key of their first event, for all that there are in each
     stretch of time: one by one in the index where the failed requests are not noted by column too."""
     edge = 0
-    for start, end, (keys, _, routes, _, _, failures, _) in stretches(db, 0, _EVER) if sealed(db, only)[0] else ():
+    for start, end, (keys, _, routes, _, _, failures, _) in stretches(db, 0, EVER) if sealed(db, only)[0] else ():
         yield from _first_in_index(db, edge, start, only)
         pairs, first = np.unique(failures << _ROUTE_BITS | routes, return_index=True)
         for pair, key in zip(pairs.tolist(), keys[first].tolist(), strict=True):
             yield pair >> _ROUTE_BITS, pair & (1 << _ROUTE_BITS) - 1, key
         edge = end
-    yield from _first_in_index(db, edge, _EVER, only)
+    yield from _first_in_index(db, edge, EVER, only)
 
 
 def _first_in_index(db: sqlite3.Connection, start_us: int, end_us: int, only: str) -> Iterator[tuple[int, int, int]]:
