@@ -18,7 +18,7 @@ _CLOSING_BACKOFF = 0.01
 _ENDING_SECONDS = 5.0
 _LOOK_SECONDS = 1.0  # how often a thread at rest looks whether its recorder was abandoned
 _AWAKE_SECONDS = 10.0  # how long after the last event the thread looks for the next one by itself
-_MOMENT_SECONDS = 0.002  # between two parts of a batch; a part takes some tenths of a millisecond
+_MOMENT_SECONDS = 0.002  # between two parts of a batch; a part takes a millisecond or two
 
 
 class Pacing:

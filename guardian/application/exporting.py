@@ -77,9 +77,8 @@ def _lines(rows: list[dict[str, Any]]) -> str:
 async def _as_page(
     pieces: AsyncIterator[tuple[str, list[dict[str, Any]]]], name: str, app: Application
 ) -> AsyncIterator[str]:
-    parts: Any = await off_loop(
-        lambda: environment("web").get_template("person.html").module
-    )  # compiles it the first time
+    # Off the loop: the first call compiles it.
+    parts: Any = await off_loop(lambda: environment("web").get_template("person.html").module)
     yield str(parts.head(name, app.clock().isoformat(timespec="minutes")))
     table = ""
     async for part, rows in pieces:
