@@ -114,7 +114,7 @@ class KeySet:
             say(logging.WARNING, "%s; the keys read before are kept.", error)
 
     def _refresh(self, after: float) -> None:
-        """Fetch the set in a thread, unless that was done less than `seconds` ago or is in progress."""
+        """Fetch the set in a thread, unless that was done less than `after` seconds ago or is in progress."""
         now = time.monotonic()
         if now - self._asked >= after and (self._thread is None or not self._thread.is_alive()):
             self._asked = now

@@ -435,10 +435,12 @@ def test_a_key_that_was_withdrawn_ends_within_an_hour(issuer, clock):
     verifier = TokenVerifier(jwks=issuer.url)
     fetched()
     issuer.content = key_set(entry(OTHER_RSA, "two"))
+    issuer.gate.clear()
     clock[0] += 3599
     assert verifier.claims(by(RSA, "one"))
     clock[0] += 1
     assert verifier.claims(by(RSA, "one"))  # the last one, since nothing waits for the answer
+    issuer.gate.set()
     fetched()
     assert refusal(verifier, by(RSA, "one")) == "the token is signed with a key that is not known"
 
