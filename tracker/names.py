@@ -18,6 +18,11 @@ ORDER = (
 )  # fmt: skip
 """The keys and attributes that may name a user, in this order; an address in any of them takes precedence over other
 names."""
+ERASED_PREFIX = "erased-"
+"""How the names begin that erased people have instead of their own: 16 hexadecimal digits follow, and for a person's
+further ids more. Somebody may be called `erased-mike`, who is none of them."""
+ERASED_GLOB = f"{ERASED_PREFIX}{16 * '[0-9a-f]'}*"
+"""The same as a pattern for SQLite."""
 PLACEHOLDERS = frozenset(
     ("user", "anonymous", "anonymoususer", "guest", "nobody", "none", "null", "undefined", "unknown", "default")
 )

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 
+from tracker.names import ERASED_PREFIX
+
 _PART = "~"
-_UNLINKED = re.compile(rf"erased-[0-9a-f]{{16}}({_PART}\d+)?")
+_UNLINKED = re.compile(rf"{ERASED_PREFIX}[0-9a-f]{{16}}({_PART}\d+)?")
+
+AMONG = (ERASED_PREFIX, "erased.")
+"""All such names, and maybe others, are at least the first text and below the second."""
 
 
 def unlinked_name(token: str) -> str:
     """The name for this token of 16 hexadecimal digits, which nobody can guess."""
-    return f"erased-{token}"
+    return f"{ERASED_PREFIX}{token}"
+
+
+def token_of(name: str) -> str:
+    """The token in the name of an erased person's first id."""
+    return name.removeprefix(ERASED_PREFIX)
 
 
 def further_name(name: str, place: int) -> str:
@@ -20,10 +30,10 @@ def further_name(name: str, place: int) -> str:
 
 
 def first_name(name: str) -> str:
-    """The name that all ids of an erased person have in common, of the name of one of them."""
-    return name.partition(_PART)[0]
+    """The name that all ids of an erased person have in common, of the name of one of them; any other name itself."""
+    return name.partition(_PART)[0] if is_unlinked(name) else name
 
 
 def is_unlinked(name: str) -> bool:
     """Whether the name is such a one; a user who is really called `erased-mike` is not."""
-    return name.startswith("erased-") and _UNLINKED.fullmatch(name) is not None
+    return name.startswith(ERASED_PREFIX) and _UNLINKED.fullmatch(name) is not None

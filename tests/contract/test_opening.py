@@ -14,7 +14,7 @@ from tests.support.firestore import address_in
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-NAMES = ["Ada@example.com", "Zoë", "bob"]
+NAMES = ["Ada@example.com", "Zoë", "bob", "erased-mike"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("firestore", marks=pytest.mark.needs_firestore)])
@@ -71,7 +71,7 @@ async def test_a_database_that_no_recorder_writes_has_no_sign_of_life(address):
 async def test_reports_see_what_all_stores_see(address):
     await recorded(address)
     sources = await backend(address).open_for_reports(NO_BOOK)
-    assert (await sources.events.summary(NOW, NOW + DAY)).requests == 5
+    assert (await sources.events.summary(NOW, NOW + DAY)).requests == 6
     assert await sources.alerts.incidents() == []
     for _ in range(2):
         await sources.close()

@@ -1,5 +1,6 @@
 """Events, and the past for rules, in memory: see `tests.support.memory`."""
 
+import hashlib
 import secrets
 from collections import Counter
 from contextlib import suppress
@@ -24,6 +25,7 @@ from guardian.core.storage import Signs, StorageError, StorageStats, WindowGone
 from guardian.core.summary import Summary, TimelineBar, fits
 from guardian.core.time import micros, moment
 from guardian.core.turnover import MOST_BACK, Presence, steady, turnover
+from guardian.core.unlinked import is_unlinked, unlinked_name
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.history import SAMPLED
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Failure
@@ -34,7 +36,11 @@ MINUTES5, DAY = 5 * MINUTE_US, 1440 * MINUTE_US
 
 def person(aliases, user):
     """Whom the user is; an erased person's name stands for nobody else."""
-    return user if user.startswith("erased-") else aliases.person(user)
+    return user if is_unlinked(user) else aliases.person(user)
+
+
+def _buried(user):
+    return unlinked_name(hashlib.blake2b(user.encode(), digest_size=8).hexdigest())
 
 
 def keep(database, events):
@@ -268,7 +274,7 @@ class MemoryEvents:
         return [(u, person(aliases, u)) for u, erased in self._db.users.items() if u != ANONYMOUS and not erased]
 
     async def erase_user(self, email):
-        ids, db, gone = self._ids(email, complete=True) - {ANONYMOUS}, self._db, f"erased-{secrets.token_hex(8)}"
+        ids, db, gone = self._ids(email, complete=True) - {ANONYMOUS}, self._db, unlinked_name(secrets.token_hex(8))
         for kept in (db.events, db.summed):
             kept[:] = [event._replace(user=gone) if event.user in ids else event for event in kept]
         if ids:
@@ -280,10 +286,10 @@ class MemoryEvents:
         for kept in (db.events, db.summed):
             for place, event in enumerate(kept):
                 if db.tombstones.get(event.user, since) > since and event.at_us <= micros(db.tombstones[event.user]):
-                    kept[place] = event._replace(user=f"erased-{event.user.encode().hex()}")
+                    kept[place] = event._replace(user=_buried(event.user))
                     found.add(event.user)
         for user in found:
-            db.users[f"erased-{user.encode().hex()}"] = True
+            db.users[_buried(user)] = True
             if not any(event.user == user for event in db.events):
                 del db.users[user]
         return len(found)

@@ -21,6 +21,7 @@ from tracker.event import ANONYMOUS
 from tracker.firestore.client import SECONDS
 from tracker.firestore.slices import NOBODY
 from tracker.keyed import tombstone
+from tracker.names import ERASED_PREFIX
 
 PEOPLE, TOMBSTONES, SECRETS = "guardian_people", "guardian_tombstones", "guardian_secret"
 FRESH_SECONDS = 600.0
@@ -129,7 +130,7 @@ class People:
 
     def _unlinked(self) -> int:
         """An id for what somebody did before they were erased."""
-        name, number = f"erased-{secrets.token_hex(8)}", new_id()
+        name, number = f"{ERASED_PREFIX}{secrets.token_hex(8)}", new_id()
         document = self._client.collection(PEOPLE).document(name)
         document.create({"id": number, "name": name, "seen": self._seen()}, retry=None, timeout=SECONDS)
         return number

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracker.names import ERASED_GLOB
 from tracker.sqlite.keys import time_sql
 
 FORMAT = 2
@@ -115,7 +116,7 @@ TRACKER_MIGRATIONS: Sequence[Migration] = (
         -- one has come, the empty text once there were two.
         CREATE TABLE guardian_spelling (user INTEGER PRIMARY KEY, spelling TEXT);
         INSERT INTO guardian_spelling SELECT id, NULL FROM guardian_user
-        WHERE instr(email, '@') = 0 AND email NOT IN ('anonymous') AND email NOT LIKE 'erased-%';
+        WHERE instr(email, '@') = 0 AND email NOT IN ('anonymous') AND email NOT GLOB '{ERASED_GLOB}';
 
         CREATE VIEW feature_usage AS
         SELECT CAST(e.id AS TEXT) AS id, u.email AS user_email, r.feature AS feature_name, r.endpoint AS endpoint,

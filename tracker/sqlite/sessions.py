@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from tracker.event import ANONYMOUS, SESSION_GAP_US, Client
+from tracker.names import ERASED_GLOB
 from tracker.sqlite.activity import Activity, join
 from tracker.sqlite.keys import SEQUENCE_BITS
 from tracker.sqlite.parts import PIECE, parts
@@ -126,8 +127,8 @@ def note_put_off(db: sqlite3.Connection, key: str, activity: Activity | None) ->
 
 def keep_named(db: sqlite3.Connection, activity: Activity) -> None:
     """Forget of the activity those who have been erased meanwhile."""
-    there = "SELECT id FROM guardian_user WHERE id IN (SELECT value FROM json_each(?)) AND email NOT LIKE 'erased-%'"
-    activity.keep({user for (user,) in db.execute(there, (json.dumps(activity.users()),))})
+    there = "SELECT id FROM guardian_user WHERE id IN (SELECT value FROM json_each(?)) AND email NOT GLOB ?"
+    activity.keep({user for (user,) in db.execute(there, (json.dumps(activity.users()), ERASED_GLOB))})
 
 
 def seen(row: Row, client: Client) -> Seen:

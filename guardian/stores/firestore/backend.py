@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from guardian.core.storage import StorageError
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.backend import ReportSources, Stores
 from guardian.stores.firestore.alerts import FirestoreAlertStore
 from guardian.stores.firestore.database import META, STATE
@@ -92,7 +93,7 @@ class FirestoreBackend:
         """See Backend."""
         people = Directory(Documents(self._address)).everyone()
         named = [str(each.fields["name"]) for each in people]
-        return [name for name in named if name != ANONYMOUS and not name.startswith("erased-")]
+        return [name for name in named if name != ANONYMOUS and not is_unlinked(name)]
 
     def pseudonym_key(self) -> bytes | None:
         """See Backend: the key is in the database, unless the environment provides one."""

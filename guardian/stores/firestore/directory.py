@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from guardian.core.unlinked import first_name, unlinked_name
+from guardian.core.unlinked import first_name, is_unlinked, unlinked_name
 from guardian.stores.firestore import name_lists, unlinking
 from guardian.stores.firestore.documents import Change, Documents, Found, in_pieces
 from guardian.stores.firestore.name_lists import Index, NameList
@@ -34,7 +34,7 @@ _TRIES = 20
 
 def person_of(aliases: Aliases, name: str) -> str:
     """The person behind a recorded name."""
-    return first_name(name) if name.startswith("erased-") else aliases.person(name)
+    return first_name(name) if is_unlinked(name) else aliases.person(name)
 
 
 class _Cache:
@@ -183,7 +183,7 @@ class Directory:
     def documents_of(self, names: Iterable[str], aliases: Aliases) -> list[Found]:
         """The documents of all ids of these people, who are given by name, id or address (in any case)."""
         wanted = {person_of(aliases, known) for name in names for known in aliases.recorded(clean_name(name) or name)}
-        erased = {name for name in wanted if name.startswith("erased-")}
+        erased = {name for name in wanted if is_unlinked(name)}
         if erased:
             return [each for each in self.everyone() if person_of(aliases, each.fields["name"]) in wanted]
         recorded = sorted({each for name in wanted for each in aliases.names_of(name)})

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from guardian.core.unlinked import token_of, unlinked_name
 from guardian.stores.firestore.documents import NEW, Change, Documents, Found
 from tracker.firestore.expiry import META
 
@@ -30,7 +31,6 @@ MOST_GROUPED = 50_000
 """Of so many ids at most the index says whose they were, since a document holds 1 MiB; where there are more, people's
 own documents say it."""
 _TOKEN, _GROUP = struct.Struct("<q"), struct.Struct("<qQ")
-_STEM = "erased-"
 _DAMAGED = (zlib.error, struct.error, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -46,7 +46,7 @@ class Index(NamedTuple):
     def change(self) -> Change:
         """The change that writes it, unless somebody else has written it since."""
         known = self.groups if self.groups is None or len(self.groups) <= MOST_GROUPED else None
-        groups = (_GROUP.pack(number, int(stem[len(_STEM) :], 16)) for number, stem in sorted((known or {}).items()))
+        groups = (_GROUP.pack(number, int(token_of(name), 16)) for number, name in sorted((known or {}).items()))
         lists = b"".join(map(_TOKEN.pack, self.tokens))
         fields = {"epoch": self.epoch, "lists": lists, "groups": None if known is None else b"".join(groups)}
         return Change(META, ERASED, fields, self.version)
@@ -99,7 +99,8 @@ def read_index(documents: Documents) -> Index:
     epoch, packed = fields.get("epoch"), fields.get("groups")
     try:
         tokens = tuple(token for (token,) in _TOKEN.iter_unpack(fields.get("lists", b"")))
-        groups = None if packed is None else {n: f"{_STEM}{stem:016x}" for n, stem in _GROUP.iter_unpack(packed)}
+        pairs = () if packed is None else _GROUP.iter_unpack(packed)
+        groups = None if packed is None else {number: unlinked_name(f"{token:016x}") for number, token in pairs}
     except _DAMAGED:
         return Index(epoch, version=found.version)
     return Index(epoch, tokens, groups, found.version)

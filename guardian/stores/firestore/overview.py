@@ -9,6 +9,7 @@ from typing import Any
 from guardian.core.clock import SLACK
 from guardian.core.storage import RecorderHealth, RecorderNote, StorageStats
 from guardian.core.time import micros, moment
+from guardian.core.unlinked import AMONG, is_unlinked
 from guardian.stores.events import MOST_AHEAD
 from guardian.stores.firestore import counting, seals
 from guardian.stores.firestore.buckets import MINUTES5
@@ -44,7 +45,7 @@ def stats(windows: Windows, people: Directory, aliases: Aliases, now: datetime |
 
 
 def _users(documents: Documents, people: Directory, aliases: Aliases) -> int:
-    erased = documents.query(PEOPLE, ("name", ">=", "erased-"), ("name", "<", "erased."))
+    erased = documents.query(PEOPLE, ("name", ">=", AMONG[0]), ("name", "<", AMONG[1]))
     if not aliases.addresses:
         return documents.total(PEOPLE) - len(erased) + len({person_of(aliases, each.fields["name"]) for each in erased})
     return len({person_of(aliases, each.fields["name"]) for each in people.everyone()})
@@ -58,7 +59,7 @@ def _totals_since(documents: Documents) -> datetime | None:
 def names(people: Directory, aliases: Aliases) -> list[tuple[str, str]]:
     """See `UsageRepository.names`."""
     found = [each.fields["name"] for each in people.everyone()]
-    return [(name, person_of(aliases, name)) for name in found if not name.startswith("erased-")]
+    return [(name, person_of(aliases, name)) for name in found if not is_unlinked(name)]
 
 
 def newest_event(documents: Documents, now: datetime | None) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from guardian.core.storage import StorageError
-from guardian.core.unlinked import first_name, further_name, is_unlinked, unlinked_name
+from guardian.core.unlinked import AMONG, first_name, further_name, is_unlinked, unlinked_name
 from guardian.stores.firestore import name_lists
 from guardian.stores.firestore.documents import COMMIT_BYTES, Change, Documents, Found, in_pieces
 from guardian.stores.firestore.name_lists import Index, NameList
@@ -128,7 +128,7 @@ def groups_of(documents: Documents, index: Index) -> dict[int, str]:
 
 def renamed_documents(documents: Documents) -> dict[int, str]:
     """The unlinkable names of all who have such a one, by id. Reads a document for each."""
-    found = documents.query(PEOPLE, ("name", ">=", "erased-"), ("name", "<", "erased."))
+    found = documents.query(PEOPLE, ("name", ">=", AMONG[0]), ("name", "<", AMONG[1]))
     return {int(each.fields["id"]): name for each in found if is_unlinked(name := str(each.fields["name"]))}
 
 

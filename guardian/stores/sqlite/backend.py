@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from guardian.core.time import micros
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.backend import ReportSources, Stores
 from guardian.stores.sqlite.database import StateDatabase
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.history import SqliteHistory
 from guardian.stores.sqlite.incidents import SqliteIncidents
+from tracker.event import ANONYMOUS
 from tracker.sqlite.connection import connect
 
 # What reports do not need is imported where it is opened, so that commands that only read start faster.
@@ -104,10 +106,8 @@ class SqliteBackend:
         with closing(connect(str(self._path), timeout=10.0)) as db:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'guardian_user'").fetchone():
                 return []
-            rows = db.execute(
-                "SELECT email FROM guardian_user WHERE email != 'anonymous' AND email NOT LIKE 'erased-%'"
-            )
-            return [name for (name,) in rows]
+            rows = db.execute("SELECT email FROM guardian_user WHERE email != ?", (ANONYMOUS,))
+            return [name for (name,) in rows if not is_unlinked(name)]
 
     def pseudonym_key(self) -> bytes | None:
         """See Backend: the key is in a file beside the database."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from guardian.core.time import micros
+from guardian.core.unlinked import is_unlinked
 from guardian.stores.sqlite.events_file import EventsFile
 from guardian.stores.sqlite.people import People
 from tracker.event import ANONYMOUS, Event
@@ -34,7 +35,7 @@ class SqliteKeeping(EventsFile):
 
         def read(db: sqlite3.Connection, people: People) -> list[tuple[str, str]]:
             rows = db.execute("SELECT id, email FROM guardian_user WHERE email != ? ORDER BY id", (ANONYMOUS,))
-            return [(email, people.name(number, email)) for number, email in rows if not email.startswith("erased-")]
+            return [(email, people.name(number, email)) for number, email in rows if not is_unlinked(email)]
 
         return await self._with_people(read)
 

@@ -19,13 +19,13 @@ import numpy as np
 from guardian.core.counting import grouped
 from guardian.core.overlaps import overlapping, spanned
 from guardian.core.totals import Part, Totals, followed
-from guardian.core.unlinked import first_name
+from guardian.core.unlinked import AMONG, first_name, is_unlinked
 from guardian.stores.people.aliases import NO_ALIASES, Aliases
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, ids, meta
 from guardian.stores.sqlite.names import KeptNames, Names
 from tracker.event import ANONYMOUS
-from tracker.names import clean_name
+from tracker.names import ERASED_PREFIX, clean_name
 
 _INSIDE = {DAY: HOUR, HOUR: MINUTES5}
 _NUMBER = """
@@ -34,7 +34,7 @@ _NUMBER = """
     WHERE email = :old AND (spelling IS NULL OR spelling = :name) LIMIT 1
 """
 _EVERYBODY = "SELECT json_group_array(id), json_group_array(email) FROM guardian_user"
-ERASED = "SELECT id, email FROM guardian_user WHERE email >= 'erased-' AND email < 'erased.'"
+ERASED = "SELECT id, email FROM guardian_user WHERE email >= '{}' AND email < '{}'".format(*AMONG)
 """The users who are named as the erased are; somebody may have such a name (`is_unlinked`)."""
 _FEW = 10_000
 """Up to this many names are looked up one by one; for more it is faster to read all names as one text."""
@@ -54,7 +54,7 @@ class People:
 
     def name(self, number: int, email: str) -> str:
         """The person's name for the user with this number, recorded as `email`."""
-        if email.startswith("erased-"):
+        if is_unlinked(email):
             return first_name(email)
         return self.spelled.get(number) or self.aliases.person(email)
 
@@ -62,7 +62,7 @@ class People:
         """The persons' names, by number, for users with these recorded names."""
         if self.spelled or self.aliases.addresses:
             return {number: self.name(number, email) for number, email in rows}
-        return {number: first_name(email) if email[:7] == "erased-" else email for number, email in rows}
+        return {number: first_name(email) if email.startswith(ERASED_PREFIX) else email for number, email in rows}
 
     def numbers(self, db: sqlite3.Connection, names: Iterable[str]) -> list[int]:
         """The numbers of the persons with these names, ids or addresses (in any case)."""

@@ -16,5 +16,6 @@ def test_all_ids_of_an_erased_person_have_names_that_say_they_belong_together():
 
 def test_somebody_who_is_called_like_an_erased_person_is_none():
     assert not is_unlinked("erased-mike")
+    assert first_name("erased-mike~1") == "erased-mike~1"
     assert not is_unlinked(f"{NAME}~")
     assert not is_unlinked(f"{NAME}~1@example.com")
