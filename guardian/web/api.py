@@ -24,14 +24,7 @@ from guardian.application.root import Application
 from guardian.core.off_loop import let_go, no_collection, off_loop
 from guardian.core.storage import StorageError
 from guardian.web import alerts, health, reports, usage
-from guardian.web.auth import (
-    SCHEDULER_HEADER,
-    admin_verifier,
-    require_admin_claims,
-    require_scheduler_account,
-    require_scheduler_token,
-    scheduler_verifier,
-)
+from guardian.web.admission import Admission
 from guardian.web.doors.entry import Doors
 from guardian.web.doors.kept import KeptPrefix
 from guardian.web.doors.signing_in import sign_in_routes
@@ -47,7 +40,6 @@ from guardian.web.endpoint import (
     read_body,
     refuse,
 )
-from guardian.web.limits import Limiter, client_of
 from guardian.web.links import action_routes, unsubscribe_routes
 from guardian.web.metrics import metrics_endpoint
 from guardian.web.openapi import Document, describe
@@ -82,91 +74,44 @@ def create_app(application: Application, endpoints: Sequence[Endpoint] = ENDPOIN
     """The API and the pages over an open application, which the caller has to close. Can be mounted under any path.
     Raises ValueError with one sentence for a key that cannot verify tokens.
     """
-    verifier, of_schedulers = admin_verifier(application.settings.api), scheduler_verifier(application.settings.api)
-    api = application.settings.api
-
-    limiter = Limiter()
-    networks = application.settings.dashboard.networks
-    doors = Doors(application, verifier, limiter)
-
-    async def let_in(access: str, request: Request) -> dict[str, Any]:
-        """The admin's claims; empty for endpoints open to others. Raises Refusal."""
-        if access == "public":
-            return {}
-        client = client_of(request.scope, networks)
-        shared, token = request.headers.get(SCHEDULER_HEADER), request.headers.get("authorization")
-        given = token
-        if access == "scheduler" and (shared or of_schedulers is None):
-            given = shared
-        # Check a scheduler's token before the limits: behind a proxy, everybody's wrong tokens come from one address.
-        over = limiter.over(client) if given else None
-        if over is not None and access != "scheduler":
-            raise over
-        try:
-            if access == "admin":
-                return require_admin_claims(given, verifier, api)
-            if of_schedulers is not None and given and not shared:
-                await require_scheduler_account(given, of_schedulers, api, quiet=over is not None)
-            else:
-                require_scheduler_token(given, api, quiet=over is not None)
-        except Refusal as refusal:
-            if given and refusal.status == 401:
-                if over is not None:
-                    raise over from None
-                limiter.failed(client)
-            raise
-        return {}
-
-    def checked(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        async def respond(request: Request) -> Response:
-            claims = await let_in(endpoint.access, request)
-            asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
-            body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
-            accept = request.headers.get("accept", "")
-            call = Call(application, asked, body, claims, request.scope.get("root_path", ""), accept)
-            try:
-                return await (_answered_large if endpoint.large else _answered)(endpoint, call)
-            except StorageError as error:
-                log.error("%s %s cannot be answered: %s", endpoint.method, endpoint.path, error)
-                public = endpoint.access == "public"
-                raise Refusal(
-                    503, "the database does not answer: see Guardian's log" if public else str(error)
-                ) from None
-
-        return respond
-
-    handlers, pages = dict(_HANDLERS), list[Route]()
+    admission = Admission(application.settings)
+    routes = [Route(each.path, _checked(each, application, admission), methods=[each.method]) for each in endpoints]
+    access = application.settings.api.metrics
+    if access != "off":
+        read = metrics_endpoint(application, lambda request: admission.let_in(access, request))
+        routes.append(Route("/metrics", read, methods=["GET"]))
+    routes += [*action_routes(application, admission.limiter), *unsubscribe_routes(application, admission.limiter)]
+    handlers = dict(_HANDLERS)
     if application.settings.dashboard.enabled:
-        pages = [*sign_in_routes(application, doors), *page_routes(application, doors)]
-
-        async def unrouted(request: Request, error: HTTPException) -> Response:
-            shown = no_page(application, doors, request, error.status_code)
-            if shown is None:
-                return await _unrouted(request, error)
-            shown.headers.update(error.headers or {})
-            return shown
-
-        handlers[HTTPException] = unrouted
-    metrics = list[Route]()
-    if api.metrics != "off":
-        read = metrics_endpoint(application, lambda request: let_in(api.metrics, request))
-        metrics = [Route("/metrics", read, methods=["GET"])]
-    routes = [
-        *(Route(each.path, checked(each), methods=[each.method]) for each in endpoints),
-        *metrics,
-        *action_routes(application, limiter),
-        *unsubscribe_routes(application, limiter),
-        *pages,
-    ]
+        doors = Doors(application, admission.verifier, admission.limiter)
+        routes += [*sign_in_routes(application, doors), *page_routes(application, doors)]
+        handlers[HTTPException] = _unrouted_page(application, doors)
     kept = Middleware(KeptPrefix, public_url=application.settings.links_url, routes=routes)
-    starlette = Starlette(
-        routes=routes,
-        middleware=[Middleware(DefaultHeaders), kept],
-        exception_handlers=handlers,
-    )
+    starlette = Starlette(routes=routes, middleware=[Middleware(DefaultHeaders), kept], exception_handlers=handlers)
     # A redirect would use the Host header, and /x/ is not the same as /x here.
     starlette.router.redirect_slashes = False
     return starlette
+
+
+def _checked(
+    endpoint: Endpoint, application: Application, admission: Admission
+) -> Callable[[Request], Awaitable[Response]]:
+    """Answers requests to the endpoint by whom it lets in."""
+
+    async def respond(request: Request) -> Response:
+        claims = await admission.let_in(endpoint.access, request)
+        asked = read_asked(endpoint, request.path_params, request.query_params.multi_items())
+        body = None if endpoint.method == "GET" else await read_body(request, endpoint.body)
+        accept = request.headers.get("accept", "")
+        call = Call(application, asked, body, claims, request.scope.get("root_path", ""), accept)
+        try:
+            return await (_answered_large if endpoint.large else _answered)(endpoint, call)
+        except StorageError as error:
+            log.error("%s %s cannot be answered: %s", endpoint.method, endpoint.path, error)
+            public = endpoint.access == "public"
+            raise Refusal(503, "the database does not answer: see Guardian's log" if public else str(error)) from None
+
+    return respond
 
 
 async def _answered(endpoint: Endpoint, call: Call) -> Response:
@@ -217,6 +162,19 @@ async def _unrouted(request: Request, error: HTTPException) -> Response:
         405: "this path does not take this method: the Allow header names those that it does",
     }.get(error.status_code, HTTPStatus(error.status_code).phrase)
     return refuse(Refusal(error.status_code, sentence, error.headers))
+
+
+def _unrouted_page(application: Application, doors: Doors) -> Callable[[Request, HTTPException], Awaitable[Response]]:
+    """The same, with a page for whoever reads pages."""
+
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        shown = no_page(application, doors, request, error.status_code)
+        if shown is None:
+            return await _unrouted(request, error)
+        shown.headers.update(error.headers or {})
+        return shown
+
+    return unrouted
 
 
 # Any: by Starlette's type each handler takes every exception, but it is called only for its own kind.
