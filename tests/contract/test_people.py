@@ -19,6 +19,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.people.book import NO_BOOK, AliasBook
 from guardian.stores.sqlite import lone_hours
 from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.tables import AT_ONCE
 from tests.support.events import event as made
 from tests.support.events import failures_in
 from tests.support.stores import STORES, law_on
@@ -105,11 +106,13 @@ def test_reports_equal_the_plain_computation_over_addresses(store, tmp_path_fact
             st.sampled_from([ADA, *IDS, "stranger", "erased-mike~2"]), st.sampled_from([BOB, "cy@example.com", ADA])
         ),
         st.sampled_from([0, lone_hours.FEW]),
+        st.sampled_from([1, 3, AT_ONCE]),
     )
-    def law(batches, seals, edges, ids, few):
+    def law(batches, seals, edges, ids, few, at_once):
         opener = STORES[store](tmp_path_factory.mktemp("law"))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lone_hours, "FEW", few)
+            patch.setattr("guardian.stores.sqlite.tables.AT_ONCE", at_once)
             asyncio.run(_equals_the_plain(opener, batches, seals, sorted(edges), ids))
 
     law()

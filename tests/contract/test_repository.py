@@ -26,6 +26,7 @@ from guardian.stores.people.book import NO_BOOK
 from guardian.stores.sqlite import lone_hours, pacing, retention, sealing, seals
 from guardian.stores.sqlite.buckets import MINUTES5, SPANS
 from guardian.stores.sqlite.events import SqliteRepository
+from guardian.stores.sqlite.tables import AT_ONCE
 from tests.support import older_seals
 from tests.support.events import event as made
 from tests.support.events import failures_in
@@ -215,13 +216,15 @@ def test_seals_late_events_erasure_and_restarts_change_no_total(store, tmp_path_
         st.lists(st.integers(-200, 3100), max_size=5),
         st.lists(st.integers(-300, 3100), min_size=2, max_size=4),
         st.sampled_from([0, 2, lone_hours.FEW]),
+        st.sampled_from([1, 3, AT_ONCE]),
     )
-    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], 0)
-    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], lone_hours.FEW)
-    def law(batches, seals, edges, few):
+    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], 0, 1)
+    @example(LATE, [700, 1500, 2990], [-300, 123, 1441, 3100], lone_hours.FEW, AT_ONCE)
+    def law(batches, seals, edges, few, at_once):
         opener = STORES[store](tmp_path_factory.mktemp("law"))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lone_hours, "FEW", few)
+            patch.setattr("guardian.stores.sqlite.tables.AT_ONCE", at_once)
             asyncio.run(_seals_change_nothing(opener, batches, seals, sorted(edges)))
 
     law()
@@ -372,10 +375,12 @@ async def test_outcomes_end_with_the_window_of_which_something_is_gone(repositor
 
 def test_who_went_quiet_is_the_same_however_much_is_sealed(store, tmp_path_factory):
     @law_on(store, examples=16)
-    @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440))
-    def law(seed, hours, sealed_before):
+    @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(0, 2 * 1440), st.sampled_from([1, 5, AT_ONCE]))
+    def law(seed, hours, sealed_before, at_once):
         opener = STORES[store](tmp_path_factory.mktemp("law"))
-        asyncio.run(_quiet_equals_the_plain(opener, seed, hours, sealed_before))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("guardian.stores.sqlite.tables.AT_ONCE", at_once)
+            asyncio.run(_quiet_equals_the_plain(opener, seed, hours, sealed_before))
 
     law()
 

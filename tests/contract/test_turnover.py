@@ -14,6 +14,7 @@ from guardian.core.storage import WindowGone
 from guardian.core.time import micros
 from guardian.core.turnover import Group
 from guardian.stores.people.book import NO_BOOK
+from guardian.stores.sqlite.tables import AT_ONCE
 from tests.support.events import event as made
 from tests.support.stores import STORES, law_on
 from tracker.event import Failure
@@ -89,9 +90,11 @@ def same(found, expected):
 
 def test_who_came_and_went_is_what_plain_sql_says(store, tmp_path_factory):
     @law_on(store, examples=8)
-    @given(st.integers(0, 10**6), st.integers(0, 30))
-    def law(seed, sealed_days):
-        asyncio.run(_equals_plain_sql(STORES[store](tmp_path_factory.mktemp("law")), seed, sealed_days))
+    @given(st.integers(0, 10**6), st.integers(0, 30), st.sampled_from([1, 20, AT_ONCE]))
+    def law(seed, sealed_days, at_once):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("guardian.stores.sqlite.tables.AT_ONCE", at_once)
+            asyncio.run(_equals_plain_sql(STORES[store](tmp_path_factory.mktemp("law")), seed, sealed_days))
 
     law()
 

@@ -134,13 +134,8 @@ def run(db: sqlite3.Connection, part: Part, span_us: int, start_us: int, end_us:
     """These columns of a part for the buckets of this length in [start, end) that have events, in order. Raises
     ValueError or zlib.error if one is damaged.
     """
-    return next(runs_in(db, part, [(span_us, start_us, end_us)], wanted))
-
-
-def runs_in(db: sqlite3.Connection, part: Part, ranges: Sequence[Range], wanted: Collection[int]) -> Iterator[Run]:
-    """The same of each of these ranges, by one query."""
-    for starts, tables in tables_in(db, part, ranges):
-        yield Run(starts, *joined(tables, wanted))
+    [stored] = tables_in(db, part, [(span_us, start_us, end_us)])
+    return Run(stored.starts, *joined(stored.tables, wanted))
 
 
 def columns(

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from guardian.core.codec.table import joined
 from guardian.core.totals import ALL, Part, Totals, times_of
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.covering import Piece, runs
@@ -18,6 +19,10 @@ from guardian.stores.sqlite.people import People
 from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.seals import Run
 from guardian.stores.sqlite.totals import read_pieces, read_raw
+
+AT_ONCE = 25_000
+"""About how many rows are decoded at once. The system clears each page of memory that it gives: arrays of a whole month
+took more time for that than for all counting, those of a few days are given back and used again."""
 
 
 class Tables:
@@ -45,8 +50,8 @@ class Tables:
         return cls(db, people, made, {at: read_raw(db, *at[:2], parts=parts) for at in _single(made)})
 
     def runs(self, part: Part, number: int = 3) -> Iterator[Run]:
-        """The first `number` columns of a part, run by run: buckets of one length that follow each other, or single
-        events; all three of people are read once. Raises ValueError or zlib.error where one is damaged."""
+        """The first `number` columns of a part, run by run: some buckets of one length that follow each other, or
+        single events; all three of people are read once. Raises ValueError or zlib.error where one is damaged."""
         return iter(self._people_of) if part is Part.PEOPLE and number == 3 else self._read(part, number)
 
     @cached_property
@@ -55,16 +60,17 @@ class Tables:
 
     def _read(self, part: Part, number: int) -> Iterator[Run]:
         made = list(runs(self._made))
-        sealed = seals.runs_in(self._db, part, [each for each in made if each[0]], range(number))
+        sealed = iter(seals.tables_in(self._db, part, [each for each in made if each[0]]))
         for span, at, until in made:
             if span:
-                run = next(sealed)
+                found = _short_runs(next(sealed), range(number))
             else:
                 columns = self._single[Piece(at, until, 0)].columns(part)[:number]
-                run = Run([at], list(columns), [0, len(columns[0])])
-            if part in (Part.PEOPLE, Part.USED):
-                run.columns[0] = self._people.persons(run.columns[0])
-            yield run
+                found = iter([Run([at], list(columns), [0, len(columns[0])])])
+            for run in found:
+                if part in (Part.PEOPLE, Part.USED):
+                    run.columns[0] = self._people.persons(run.columns[0])
+                yield run
 
     def columns(self, part: Part) -> list[np.ndarray]:
         """The same for all pieces, concatenated."""
@@ -94,6 +100,17 @@ class Tables:
             found.append([people.columns[0][here], *(column[here] for column in times.columns)])
         persons, first, length, idle = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return times_of(persons, first, first + length, length - idle)
+
+
+def _short_runs(stored: seals.Stored, wanted: Collection[int]) -> Iterator[Run]:
+    """These columns of what is stored, in several runs where it has many rows: parts of equally long buckets, such as
+    PEOPLE and TIMES, are cut alike."""
+    first, rows = 0, 0
+    for n, table in enumerate(stored.tables, 1):
+        rows += table.rows
+        if rows >= AT_ONCE or n == len(stored.tables):
+            yield Run(stored.starts[first:n], *joined(stored.tables[first:n], wanted))
+            first, rows = n, 0
 
 
 def _single(made: Sequence[Piece]) -> list[Piece]:
