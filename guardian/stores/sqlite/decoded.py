@@ -18,14 +18,18 @@ from guardian.core.codec.table import Table
 from guardian.stores.sqlite.listed import Block, Stretch
 from guardian.stores.sqlite.seal_keys import seal_keys
 
-KEPT_BYTES = 24 * 2**20
-"""The size of the cache in each process, including the compressed bytes; the least recently used entries are dropped
-first. The report on a month of 10 million events in 90 days, and the overview of one, which has the month before too,
-take 17: with less, they would push out their own first tables before they are read again."""
+KEPT_BYTES, KEPT_MOST = 24 * 2**20, 80 * 2**20
+"""The size of the cache in each process, including the compressed bytes: at least, and for a large file at most. The
+least recently used entries are dropped first. The report on a month, and the overview of one, which has the month
+before too, take 17 MB for 10 million events in 90 days, and 64 for 50 million: with less, they would push out their own
+first tables before they are read again."""
+KEPT_SHARE = 20
+"""Which part of the largest file that was read is kept, between these two."""
 SHORT = 2_000
 """The bytes of bodies that are as long or longer are not kept."""
-LARGEST = 500_000
-"""Larger tables are not cached: a month of them would push out what every report reads."""
+LARGEST_SHARE = 50
+"""Tables that would take a larger part of the cache are not kept: a month of them would push out what every report
+reads."""
 Fetch = Callable[[Sequence[int]], Iterable[tuple[int, bytes]]]
 """Reads the rows with these keys (`seal_keys`), those that are there: (key, body)."""
 
@@ -65,6 +69,10 @@ class Decoded:
     def size(self) -> int:
         """The current size in bytes."""
         return self._size
+
+    def make_room(self, file_bytes: int) -> None:
+        """From now on keep as much as is right for a file of so many bytes, or more."""
+        self._kept_bytes = max(self._kept_bytes, min(file_bytes // KEPT_SHARE, KEPT_MOST))
 
     def kept(self) -> list[_Key]:
         """The parts and blocks that are cached, the most recently read one last."""
@@ -114,7 +122,7 @@ class Decoded:
         old = one.before.get(one.starts[n])
         inside = old[1] if old is not None and old[0] == body else inflate(body)
         body = body if len(body) < SHORT else b""
-        if (size := _size(body, inside)) > LARGEST:
+        if (size := _size(body, inside)) > self._kept_bytes // LARGEST_SHARE:
             return inside
         with self._lock:
             if one.tables[n] is _UNREAD:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ _IN = """
 _ENDS = f"SELECT (SELECT min(id) FROM guardian_seal WHERE {WHERE}), (SELECT max(id) FROM guardian_seal WHERE {WHERE})"
 _LONG = 400 * DAY
 _BODIES = "SELECT s.id, s.body FROM json_each(?) j CROSS JOIN guardian_seal s ON s.id = j.value"
+_FILE_BYTES = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _listed = Listed()
 
 
@@ -103,7 +104,12 @@ def tables_in(db: sqlite3.Connection, part: Part, ranges: Sequence[Range]) -> li
 
 def tables_of(db: sqlite3.Connection, part: int, stretches: Sequence[Stretch]) -> list[list[Table]]:
     """What is inside of this part of the buckets of each stretch. Call it in the transaction that listed them."""
-    return decoded().tables(part, stretches, lambda keys: db.execute(_BODIES, (json.dumps(keys),)))
+
+    def fetch(keys: Sequence[int]) -> Iterable[tuple[int, bytes]]:
+        decoded().make_room(db.execute(_FILE_BYTES).fetchone()[0])
+        return db.execute(_BODIES, (json.dumps(keys),))
+
+    return decoded().tables(part, stretches, fetch)
 
 
 def _keys(part: int, ranges: Sequence[Range]) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from guardian.core import codec
 from guardian.stores.sqlite.buckets import HOUR
-from guardian.stores.sqlite.decoded import LARGEST, SHORT, Decoded
+from guardian.stores.sqlite.decoded import KEPT_BYTES, KEPT_MOST, KEPT_SHARE, LARGEST_SHARE, SHORT, Decoded
 from guardian.stores.sqlite.listed import Stretch
 from guardian.stores.sqlite.seal_keys import seal_keys
 
@@ -82,19 +82,42 @@ def test_what_was_read_least_lately_goes_when_too_much_is_kept():
     some = body(range(1000))
     assert len(some) < SHORT
     size = len(some) + codec.inflate(some).size
-    decoded, days = Decoded(kept_bytes=3 * size), [Stored(some, day=day) for day in range(4)]
-    for day in (0, 1, 2, 0, 3):
+    most = LARGEST_SHARE
+    decoded, days = Decoded(kept_bytes=most * size), [Stored(some, day=day) for day in range(most + 1)]
+    for day in (*range(most), 0, most):
         days[day].read(decoded)
-    assert decoded.size == 3 * size
-    assert [day for _, (_, day) in decoded.kept()] == [2, 0, 3]
+    assert decoded.size == most * size
+    assert [day for _, (_, day) in decoded.kept()] == [*range(2, most), 0, most]
 
 
 def test_a_large_table_is_read_and_not_kept():
-    rows = np.random.default_rng(1).integers(0, 2**60, LARGEST // 16 + 1).tolist()
+    rows = np.random.default_rng(1).integers(0, 2**60, KEPT_BYTES // LARGEST_SHARE // 16 + 1).tolist()
     decoded, stored = Decoded(), Stored(body(rows, rows))
     for _ in range(2):
         assert stored.read(decoded) == [[rows, rows]]
     assert decoded.size == 0
+    decoded.make_room(2 * KEPT_BYTES * KEPT_SHARE)
+    assert stored.read(decoded) == [[rows, rows]]
+    assert decoded.size == 16 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("file_bytes", "kept"),
+    [
+        (0, KEPT_BYTES),
+        (KEPT_BYTES * KEPT_SHARE, KEPT_BYTES),
+        (2 * KEPT_BYTES * KEPT_SHARE, 2 * KEPT_BYTES),
+        (2**50, KEPT_MOST),
+    ],
+)
+def test_of_a_large_file_more_is_kept(file_bytes, kept):
+    decoded, some = Decoded(), body(np.random.default_rng(1).integers(0, 2**60, 50_000).tolist())
+    size = codec.inflate(some).size
+    decoded.make_room(file_bytes)
+    decoded.make_room(5)  # another file
+    for day in range(KEPT_MOST // size + 2):
+        Stored(some, day=day).read(decoded)
+    assert kept - size < decoded.size <= kept
 
 
 def test_of_a_long_body_only_what_is_inside_is_kept():
