@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from guardian.core.activity import ERRORS_PER_USER
 from guardian.core.time import micros, moment
-from guardian.stores.sqlite.buckets import DAY, HOUR, SPANS
+from guardian.stores.sqlite.buckets import DAY, HOUR, SPANS, time_of
+from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.seal_keys import seal_range, seal_start
+from guardian.stores.sqlite.sealed_failures import stretches
 from guardian.stores.sqlite.seals import FAILED, WHERE
 from tests.support.events import event as made
 from tests.support.events import failures_in
@@ -142,6 +144,29 @@ async def test_a_window_inside_two_days_is_read_from_hours_and_from_single_reque
     window = START + timedelta(minutes=1420), START + timedelta(minutes=1690)
     found = await failures_in(repository, *window)
     assert [e.at_us for e in found["ada@example.com"]] == [failed(m).at_us for m in (1430, 1500, 1501, 1570)]
+    await repository.close()
+
+
+async def test_of_a_day_in_which_a_long_window_begins_or_ends_the_part_inside_is_read_from_its_columns(tmp_path):
+    repository, path = await open_at(tmp_path), tmp_path / "guardian.db"
+    await repository.write([failed(minute, feature=f"at_{minute}") for minute in (60, 700, 1500, 2000, 3400, 9000)])
+    await repository.seal(START + timedelta(days=7))  # no hours of the first days are noted any more
+
+    def read(first, last):
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            return in_one_state(
+                db,
+                lambda db: [
+                    (start, end, time_of(keys).tolist())
+                    for start, end, (keys, *_) in stretches(db, hour(first), hour(last))
+                ],
+            )
+
+    at = {minute: micros(START + timedelta(minutes=minute)) for minute in (700, 1500, 2000)}
+    assert read(8, 33) == [(hour(8), day(1), [at[700]]), (day(1), hour(33), [at[1500]])]
+    assert read(8, 34) == [(hour(8), day(1), [at[700]]), (day(1), hour(34), [at[1500], at[2000]])]
+    assert read(21, 25) == [(hour(21), day(1), [])]
+    assert read(22, 26) == []
     await repository.close()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -39,6 +38,9 @@ _listed = Listed()
 _SEQUENCE = (1 << SEQUENCE_BITS) - 1
 _HOURS_KEPT = 2 * DAY
 """How long before the day of the newest hour the columns of hours are kept."""
+_WORTH = 3 * HOUR
+"""Of a day in which a window begins or ends, the columns are read where at least so much of it is inside: single
+requests of half a day take ten times as long, and for a short window a whole day would be decompressed."""
 _DELETED = "failures_deleted"
 """The key in guardian_meta that stands from when columns are deleted until `note` has made them again: the time of one
 of the requests."""
@@ -101,18 +103,30 @@ def stretches(
     """
     first = max(start_us, meta(db, "purged_until_us"))
     marks = read_marks(db, first, end_us)
-    days = list(_noted(db, marks, DAY, first, end_us))
-    edges = [first, *(edge for start, _ in days for edge in (start, start + DAY)), end_us]
-    for place, (low, high) in enumerate(pairwise(edges)):
-        # Between the days there are hours, of which many are decoded as fast as one.
-        run, span = list[tuple[int, Stretch]](), DAY if place % 2 else HOUR
-        for each in [days[place // 2]] if place % 2 else _noted(db, marks, HOUR, low, high):
-            if run and each[0] != run[-1][0] + span:
-                yield _decoded(db, run, whole)
-                run = []
-            run.append(each)
-        if run:
+    at = first
+    for day in list(_noted(db, marks, DAY, first // DAY * DAY, -(-end_us // DAY) * DAY)):
+        low, high = max(day[0], first), min(day[0] + DAY, end_us)
+        if high - low >= _WORTH:
+            yield from _hours(db, marks, at, low, whole)
+            _, _, columns = _decoded(db, [day], whole)
+            begin, behind = np.searchsorted(columns[0], ids(low, high))
+            yield low, high, [column[begin:behind] for column in columns]
+            at = high
+    yield from _hours(db, marks, at, end_us, whole)
+
+
+def _hours(
+    db: sqlite3.Connection, marks: Marks, start_us: int, end_us: int, whole: bool
+) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
+    """The same of the hours in [start, end), of which many that follow each other are decoded as fast as one."""
+    run = list[tuple[int, Stretch]]()
+    for each in _noted(db, marks, HOUR, start_us, end_us):
+        if run and each[0] != run[-1][0] + HOUR:
             yield _decoded(db, run, whole)
+            run = []
+        run.append(each)
+    if run:
+        yield _decoded(db, run, whole)
 
 
 def _noted(
