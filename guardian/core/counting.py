@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -53,6 +53,33 @@ def grouped_columns(first: np.ndarray, second: np.ndarray, count: np.ndarray | N
         at = np.flatnonzero(begins(keys))
         found, counts = keys[at], sums(count[order], at)
     return np.stack((found // width + low, found % width + low_second, counts)).T
+
+
+def grouped_runs(runs: Iterable[Sequence[np.ndarray]]) -> np.ndarray:
+    """The same of the columns of several tables together, of which the first keys are not negative. They are added up
+    one after the other, so that only one needs to be there at a time; where they have the same keys, as the days of a
+    month have, none is sorted."""
+    added, low, rows = np.zeros((0, 0), np.int64), 0, 0
+    apart = list[np.ndarray]()
+    for first, second, count in runs:
+        if not len(first):
+            continue
+        height, width = added.shape
+        least, high = int(second.min()), int(second.max()) + 1
+        if width:
+            least, high = min(least, low), max(high, low + width)
+        height, rows = max(int(first.max()) + 1, height), rows + len(first)
+        if height * (high - least) > _DENSE_SUMS * rows:
+            apart.append(grouped_columns(first, second, count))
+            continue
+        if added.shape != (height, high - least):
+            before, added = added, np.zeros((height, high - least), np.int64)
+            added[: len(before), low - least : low - least + width] = before
+        low = least
+        np.add.at(added.reshape(-1), first * (high - low) + (second - low), count)
+    there, width = np.flatnonzero(added), max(added.shape[1], 1)
+    dense: np.ndarray = np.stack((there // width, there % width + low, added.reshape(-1)[there])).T
+    return grouped(np.concatenate((dense, *apart))) if apart else dense
 
 
 def begins(keys: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ Call it inside a transaction: seals, events and names must be from one state.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from guardian.core.activity import ERRORS_PER_USER, TOP_HELP, Active, Activity, most_in_need, wholly_failed
-from guardian.core.counting import added_up, among, begins, distinct, grouped_columns
+from guardian.core.counting import among, begins, distinct, grouped_columns, grouped_runs
 from guardian.core.summary import Route, RouteTotals, TimelineBar
 from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
@@ -27,7 +27,7 @@ from guardian.stores.sqlite.failures import Failed, events_of, read_failed
 from guardian.stores.sqlite.latencies import latencies_of, sums_of
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.seals import Run
-from guardian.stores.sqlite.tables import Tables, together
+from guardian.stores.sqlite.tables import Tables
 from guardian.stores.sqlite.totals import read_routes
 
 
@@ -54,10 +54,12 @@ def read_activity(
         tables = Tables(db, people, made, {piece: read_routes(db, *piece[:2], only, people) for piece in made})
         known = tables.people_by_piece()
         bars = [bar_of(at, [known[one]] if one in known else [], nobody) for at, one in zip(edges, made, strict=False)]
-    durations = list(tables.runs(Part.DURATIONS))
-    took = latencies_of(db, times, cover, made, sums_of(made, durations)) if latency else []
+    durations = tables.runs(Part.DURATIONS)
+    took: Sequence[Mapping[int, int]] = ()
+    if latency:
+        durations = iter(read := list(durations))
+        took = latencies_of(db, times, cover, made, sums_of(made, read))
     by_route = _by_route(tables, durations, routes)
-    del durations
     window = ids(times[0], times[-1])
     failed = read_failed(db, people, window, routes=only, with_routes=True).last_of_each(ERRORS_PER_USER)
     found = _activity(db, people, tables, failed, routes, by_route, nobody, times[0], most)
@@ -80,7 +82,7 @@ def _activity(
     codes = np.zeros(max(routes, default=0) + 1, np.int64)
     for number, route in routes.items():
         codes[number] = code_of[route.feature]
-    users, theirs = users_of(tables, nobody)
+    users, theirs = tables.users(nobody)
     named, names, needy = _named(db, people, users, most)
     # People whose errors are not all known one by one.
     size = int(max(users[:, 0].max(initial=0), nobody or 0, failed.persons.max(initial=0))) + 1
@@ -128,22 +130,8 @@ def _activity(
 _ACTIVE: Callable[[tuple[Any, ...]], Active] = partial(tuple.__new__, Active)  # four times as fast as calling it
 
 
-def users_of(tables: Tables, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
-    """Number, requests and errors of each verified person, by number; then the requests and errors of unverified
-    users."""
-    persons, asked, bad = tables.columns(Part.PEOPLE)
-    size = int(persons.max(initial=0)) + 1
-    requests, errors = added_up(persons, asked, size), added_up(persons, bad, size)
-    theirs = (0, 0)
-    if nobody is not None and nobody < size:
-        theirs = int(requests[nobody]), int(errors[nobody])
-        requests[nobody] = 0
-    numbers = np.flatnonzero(requests)
-    return np.stack((numbers, requests[numbers], errors[numbers]), axis=1), theirs
-
-
-def _by_route(tables: Tables, durations: Sequence[Run], routes: Mapping[int, Route]) -> Mapping[Route, RouteTotals]:
-    statuses, bins = grouped_columns(*tables.columns(Part.STATUSES)), grouped_columns(*together(durations))
+def _by_route(tables: Tables, durations: Iterable[Run], routes: Mapping[int, Route]) -> Mapping[Route, RouteTotals]:
+    statuses, bins = grouped_columns(*tables.columns(Part.STATUSES)), grouped_runs(run.columns for run in durations)
     return Totals(NOTHING, NOTHING, statuses, bins).by_route(routes)
 
 

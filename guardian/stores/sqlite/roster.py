@@ -13,7 +13,7 @@ from guardian.core.roster import AWAY_US, KINDS, Roster
 from guardian.core.storage import WindowGone
 from guardian.core.totals import Part
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.activity import users_active, users_of
+from guardian.stores.sqlite.activity import users_active
 from guardian.stores.sqlite.covering import Piece, pieces
 from guardian.stores.sqlite.people import People, names_of, number_of_nobody
 from guardian.stores.sqlite.tables import Tables, features_of
@@ -24,7 +24,7 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
     """Everybody in [start, end); people not seen between `back_us` and the start are new. Raises WindowGone."""
     tables = Tables.read(db, people, pieces(db, start_us, end_us))
     nobody = number_of_nobody(db)
-    users, _ = users_of(tables, nobody)
+    users, _ = tables.users(nobody)
     numbers = users[:, 0]
     size = int(numbers.max(initial=0)) + 1
     wanted = np.ones(max(size, (nobody or 0) + 1), bool)

@@ -74,7 +74,25 @@ class Tables:
 
     def columns(self, part: Part) -> list[np.ndarray]:
         """The same for all pieces, concatenated."""
-        return together(list(self.runs(part)))
+        found = [run.columns for run in self.runs(part)]
+        if not found:
+            return [np.zeros(0, np.int64) for _ in range(3)]
+        return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
+
+    def users(self, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+        """Number, requests and errors of each verified person, by number; then the requests and errors of unverified
+        users."""
+        size = max((int(run.columns[0].max(initial=0)) for run in self._people_of), default=0) + 1
+        requests, errors, theirs = np.zeros(size, np.int64), np.zeros(size, np.int64), (0, 0)
+        for run in self._people_of:
+            persons, asked, bad = run.columns
+            np.add.at(requests, persons, asked)
+            np.add.at(errors, persons, bad)
+        if nobody is not None and nobody < size:
+            theirs = int(requests[nobody]), int(errors[nobody])
+            requests[nobody] = 0
+        numbers = np.flatnonzero(requests)
+        return np.stack((numbers, requests[numbers], errors[numbers]), axis=1), theirs
 
     def people_by_piece(self) -> dict[Piece, list[np.ndarray]]:
         """The persons of each piece, with their requests and errors."""
@@ -115,14 +133,6 @@ def _short_runs(stored: seals.Stored, wanted: Collection[int]) -> Iterator[Run]:
 
 def _single(made: Sequence[Piece]) -> list[Piece]:
     return [piece for piece in made if not piece.span]
-
-
-def together(read: Sequence[Run]) -> list[np.ndarray]:
-    """The three columns of all of these, concatenated."""
-    found = [run.columns for run in read]
-    if not found:
-        return [np.zeros(0, np.int64) for _ in range(3)]
-    return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
 
 
 def features_of(db: sqlite3.Connection) -> tuple[list[str], np.ndarray]:
