@@ -51,7 +51,7 @@ def read_activity(
         bars = bars_of(db, people, edges, nobody, cover, made, tables)
     else:
         made = [Piece(start, end, 0) for start, end in pairwise(times)]
-        tables = Tables(db, people, made, {piece: read_routes(db, *piece[:2], only, people) for piece in made})
+        tables = Tables(db, people, made, {at[:2]: read_routes(db, *at[:2], only, people) for at in made})
         known = tables.people_by_piece()
         bars = [bar_of(at, [known[one]] if one in known else [], nobody) for at, one in zip(edges, made, strict=False)]
     durations = tables.runs(Part.DURATIONS)

@@ -32,7 +32,7 @@ _Numbers = tuple[int, int, int]
 _Who = tuple[int | None, Mapping[int, int]]
 """The number of nobody in particular, and which numbers of users stand for another one."""
 _Key = tuple[tuple[Piece, ...], tuple[object, ...]]
-"""The sealed buckets of a bar, and the marks of their days (`seal_marks`)."""
+"""The sealed buckets of a bar and its pieces of lone hours, and the marks of their days (`seal_marks`)."""
 
 
 class KeptBars:
@@ -96,7 +96,7 @@ def bars_of(
     for key in keys:
         if (numbers := kept.get(key)) is None:
             numbers = _numbers([counted[piece] for piece in key[0]], nobody)
-            if all(piece.span for piece in key[0]):
+            if all(piece.span or piece.mark for piece in key[0]):
                 kept[key] = numbers
         found.append(numbers)
     return [TimelineBar(start, *numbers) for start, numbers in zip(edges, found, strict=False)]

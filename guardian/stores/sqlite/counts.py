@@ -19,7 +19,7 @@ from guardian.core.time import micros
 from guardian.core.totals import Part, Totals
 from guardian.stores.sqlite import seals
 from guardian.stores.sqlite.bars import active, bars_of, read_bars
-from guardian.stores.sqlite.covering import Cover, runs
+from guardian.stores.sqlite.covering import Cover, Piece, runs
 from guardian.stores.sqlite.listed import Range
 from guardian.stores.sqlite.people import People, number_of_nobody
 from guardian.stores.sqlite.tables import Tables
@@ -68,19 +68,20 @@ def read_outcomes(
     for place, (start, end) in enumerate(times):
         try:
             if only is None:
-                made = list(runs(cover.pieces(start, end)))
+                made = cover.pieces(start, end)
             else:
                 refuse_gone(db, start, end)
-                made = [(0, start, end)]
+                made = [Piece(start, end, 0)]
         except WindowGone:
             break
         counts: dict[int, int] = {}
-        for run in made:
+        single = {piece.start: piece for piece in made if not piece.span}
+        for run in runs(made):
             if run[0]:
                 sealed.append(run)
                 place_of.append(place)
             else:
-                _add(counts, count_outcomes(db, *run[1:], only).items())
+                _add(counts, count_outcomes(db, single[run[1]], only).items())
         found.append(counts)
     if sealed:
         stored = seals.tables_in(db, Part.STATUSES, sealed)

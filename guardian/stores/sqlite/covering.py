@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from guardian.stores.sqlite import lone_hours, seals
 from guardian.stores.sqlite.buckets import DAY, HOUR, MINUTES5, SPANS
 from guardian.stores.sqlite.listed import Range
 from guardian.stores.sqlite.lone_hours import Starts
+from guardian.stores.sqlite.seal_marks import Marks, read_marks
 
 _UNTIL = ("sealed", "purged", "forgotten")
 _FACTS = (
@@ -30,6 +31,19 @@ class Piece(NamedTuple):
     start: int
     end: int
     span: int
+    mark: object = None
+    """Of single events of a lone hour the mark of its day (`seal_marks`), for as long as which they stay the same; None
+    while a late event waits for the hour."""
+
+
+class _Known(NamedTuple):
+    """What windows are split by: which buckets there are, up to when all is sealed, the 5 minutes that are stale
+    (ascending starts), and the `Piece.mark` of the lone hour that begins at a moment."""
+
+    starts: Starts
+    sealed: int
+    stale: Sequence[int]
+    mark_of: Callable[[int], object]
 
 
 def runs(made: Sequence[Piece]) -> Iterator[tuple[int, int, int]]:
@@ -50,10 +64,13 @@ class Cover:
     def __init__(self, db: sqlite3.Connection, windows: Sequence[tuple[int, int]]) -> None:
         self._db = db
         facts = {key: int(value) for key, value in db.execute(_FACTS)}
-        self._sealed, self._purged, self._forgotten = (facts.get(f"{name}_until_us", 0) for name in _UNTIL)
-        first = max(self._purged, min((start for start, _ in windows), default=0) - DAY)
-        dirty = db.execute("SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us", (first,))
-        self._stale = [at for (at,) in dirty]
+        sealed, self._purged, self._forgotten = (facts.get(f"{name}_until_us", 0) for name in _UNTIL)
+        low = min((start for start, _ in windows), default=0)
+        self._reach = low, max((end for _, end in windows), default=0)
+        dirty = "SELECT start_us FROM guardian_dirty WHERE start_us >= ? ORDER BY start_us"
+        stale = [at for (at,) in db.execute(dirty, (max(self._purged, low - DAY),))]
+        self._stale_hours = {at // HOUR * HOUR for at in stale}
+        self._split = _Known(self._starts, sealed, stale, self._mark_of)
         ranges = sorted({each for window in windows for each in _around(*window)})
         self._known = list(zip(ranges, seals.starts_in(db, ranges), strict=True))
         self._all_known = False
@@ -64,7 +81,7 @@ class Cover:
         """
         if self._forgotten and start_us < self._forgotten:
             raise WindowGone("this window reaches back further than summaries are kept (see retention.summaries_days)")
-        found = list(_cover(self._starts, start_us, end_us, SPANS, self._sealed, self._stale))
+        found = list(_cover(self._split, start_us, end_us, SPANS))
         for edge in (edge for piece in found if not piece.span for edge in piece[:2]):
             # An edge inside a purged bucket: nothing is missing only if nothing happened in it.
             if edge % MINUTES5 and edge < self._purged and self._starts(MINUTES5, edge - edge % MINUTES5, edge):
@@ -100,6 +117,15 @@ class Cover:
                 return starts[bisect_left(starts, low) : bisect_left(starts, high)]
         return seals.starts(self._db, span, low, high)
 
+    def _mark_of(self, hour: int) -> object:
+        low, high = self._reach
+        known = low < hour + HOUR and hour < high and hour not in self._stale_hours
+        return self._marks[hour // DAY] if known else None
+
+    @cached_property
+    def _marks(self) -> Marks:
+        return read_marks(self._db, *self._reach)
+
 
 def _around(start: int, end: int) -> Iterator[Range]:
     """Where the pieces of [start, end) are looked for if no bucket is missing: among the days inside, the hours before
@@ -127,46 +153,42 @@ def cover(
 ) -> Iterator[Piece]:
     """The pieces of [start, end), in order: the longest buckets that fit, and single events between them. Before
     `sealed`, 5 minutes without a bucket have no events, unless they are among the `stale` ones (ascending starts), or
-    in a lone hour.
+    in a lone hour. None has a mark.
     """
-    return _cover(partial(seals.starts, db), start, end, spans, sealed, stale)
+    return _cover(_Known(partial(seals.starts, db), sealed, stale, lambda hour: None), start, end, spans)
 
 
-def _cover(
-    starts: Starts, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
-) -> Iterator[Piece]:
+def _cover(known: _Known, start: int, end: int, spans: Sequence[int]) -> Iterator[Piece]:
     if tuple(spans) != SPANS[-1:]:
-        yield from _buckets(starts, start, end, spans, sealed, stale)
+        yield from _buckets(known, start, end, spans)
         return
     at = start
-    for hour in lone_hours.find_among(starts, start, end) if start < end else ():
-        yield from _buckets(starts, at, hour, spans, sealed, stale)
-        yield Piece(max(start, hour), min(hour + HOUR, end), 0)
+    for hour in lone_hours.find_among(known.starts, start, end) if start < end else ():
+        yield from _buckets(known, at, hour, spans)
+        yield Piece(max(start, hour), min(hour + HOUR, end), 0, known.mark_of(hour))
         at = hour + HOUR
-    yield from _buckets(starts, at, end, spans, sealed, stale)
+    yield from _buckets(known, at, end, spans)
 
 
-def _buckets(
-    starts: Starts, start: int, end: int, spans: Sequence[int], sealed: int, stale: Sequence[int]
-) -> Iterator[Piece]:
+def _buckets(known: _Known, start: int, end: int, spans: Sequence[int]) -> Iterator[Piece]:
     """The pieces of [start, end), in which no lone hour begins or ends within the last of these lengths."""
     if start >= end:
         return
     if not spans:
         # Single events, leaving out sealed 5 minutes without events.
-        low, high = -(-start // MINUTES5) * MINUTES5, min(end, sealed) // MINUTES5 * MINUTES5
+        low, high = -(-start // MINUTES5) * MINUTES5, min(end, known.sealed) // MINUTES5 * MINUTES5
         if low >= high:
             yield Piece(start, end, 0)
             return
-        edges = [(start, low), *((at, at + MINUTES5) for at in stale if low <= at < high), (high, end)]
+        edges = [(start, low), *((at, at + MINUTES5) for at in known.stale if low <= at < high), (high, end)]
         yield from (Piece(first, last, 0) for first, last in edges if first < last)
         return
     span, *shorter = spans
     low, high = -(-start // span) * span, end // span * span
-    at, whole = start, {at // span * span for at in stale}
-    for bucket in starts(span, low, high) if low < high else ():
+    at, whole = start, {at // span * span for at in known.stale}
+    for bucket in known.starts(span, low, high) if low < high else ():
         if bucket not in whole:
-            yield from _cover(starts, at, bucket, shorter, sealed, stale)
+            yield from _cover(known, at, bucket, shorter)
             yield Piece(bucket, bucket + span, span)
             at = bucket + span
-    yield from _cover(starts, at, end, shorter, sealed, stale)
+    yield from _cover(known, at, end, shorter)

@@ -11,6 +11,8 @@ import numpy as np
 Packed = tuple[str, dict[str, int]]
 """SQL expressions that go into one number: the one on top, which may be negative, then others, each with its bits: they
 must lie in [0, 2 ** bits)."""
+OUTCOME_BITS = 12
+"""The bits of an outcome, which is a status or 1000 more."""
 
 
 def read_numbers(
@@ -35,6 +37,17 @@ def read_packed(
     if any("." in text for text in texts if text):
         return read_numbers(db, [each for top, others in wanted for each in (top, *others)], where, values)
     return tuple(part for packed, text in zip(wanted, texts, strict=True) for part in _parts(packed, _numbers(text)))
+
+
+def outcome_bits() -> dict[str, int]:
+    """The column of outcomes with its bits."""
+    return {"status": OUTCOME_BITS}
+
+
+def route_bits(db: sqlite3.Connection) -> dict[str, int]:
+    """The column of routes with its bits."""
+    (most,) = db.execute("SELECT max(id) FROM guardian_route").fetchone()
+    return {"route": (most or 0).bit_length()}
 
 
 def _texts(db: sqlite3.Connection, wanted: Iterable[str], where: str, values: Sequence[Any]) -> list[str | None]:

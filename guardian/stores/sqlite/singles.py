@@ -14,7 +14,7 @@ from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import AT_US, epoch, ids
 from guardian.stores.sqlite.connections import in_one_state
 from guardian.stores.sqlite.earlier import narrowed
-from guardian.stores.sqlite.numbers import read_packed
+from guardian.stores.sqlite.numbers import OUTCOME_BITS, outcome_bits, read_packed, route_bits
 from guardian.stores.sqlite.people import person_names
 from guardian.stores.sqlite.pieces import Pieces
 from guardian.stores.sqlite.rolling import COLUMNS, Rolling
@@ -24,7 +24,7 @@ from tracker.sqlite.dictionaries import OTHER
 
 Name = TypeVar("Name")
 
-_STATUS_BITS, _ROUTE_BITS = 12, 20
+_STATUS_BITS, _ROUTE_BITS = OUTCOME_BITS, 20
 PACKED = f"(user << {_STATUS_BITS + _ROUTE_BITS}) | (route << {_STATUS_BITS}) | status"
 """The SQL that packs three columns into one number, since every number fetched from SQLite takes time."""
 
@@ -33,12 +33,6 @@ def unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Users, routes and outcomes, unpacked from `PACKED`."""
     route = packed >> _STATUS_BITS & (1 << _ROUTE_BITS) - 1
     return packed >> _STATUS_BITS + _ROUTE_BITS, route, packed & (1 << _STATUS_BITS) - 1
-
-
-def _routes_and_outcomes(db: sqlite3.Connection) -> dict[str, int]:
-    """Both columns with their bits."""
-    (most,) = db.execute("SELECT max(id) FROM guardian_route").fetchone()
-    return {"route": (most or 0).bit_length(), "status": _STATUS_BITS}
 
 
 def _users(db: sqlite3.Connection) -> dict[str, int]:
@@ -87,7 +81,7 @@ class Singles:
         at_bits = {f"{AT_US} - {start_us}": (end_us - start_us).bit_length()}
         # What may be of any size stands on top: most requests have no failure, and last less than a minute.
         wanted = (
-            ("coalesce(failure, 0)", at_bits | _routes_and_outcomes(db)),
+            ("coalesce(failure, 0)", at_bits | route_bits(db) | outcome_bits()),
             ("coalesce(latency_us, duration_us)", _users(db)),
         )
         where = f"id >= ? AND id < ? {narrowed(db, self.only)}"
@@ -189,5 +183,5 @@ def read_minute_counts(db: sqlite3.Connection, start: int, end: int, singles: Si
 
 def _read_outcomes(db: sqlite3.Connection, first: int, last: int, only: str) -> tuple[np.ndarray, ...]:
     """The minute (counted from `first`), route and outcome of each event in the minutes [first, last)."""
-    wanted = f"{AT_US} / {MINUTE_US} - {first}", _routes_and_outcomes(db)
+    wanted = f"{AT_US} / {MINUTE_US} - {first}", route_bits(db) | outcome_bits()
     return read_packed(db, [wanted], f"id >= ? AND id < ? {only}", ids(first * MINUTE_US, last * MINUTE_US))

@@ -18,7 +18,7 @@ from guardian.stores.sqlite.covering import Piece, runs
 from guardian.stores.sqlite.people import People
 from guardian.stores.sqlite.routes import all_features
 from guardian.stores.sqlite.seals import Run
-from guardian.stores.sqlite.totals import read_pieces, read_raw
+from guardian.stores.sqlite.totals import read_pieces, read_single
 
 AT_ONCE = 25_000
 """About how many rows are decoded at once. The system clears each page of memory that it gives: arrays of a whole month
@@ -26,11 +26,11 @@ took more time for that than for all counting, those of a few days are given bac
 
 
 class Tables:
-    """The stored data of these pieces, which are in order; `single` has the totals of pieces that are not buckets.
-    Users are joined into persons."""
+    """The stored data of these pieces, which are in order; `single` has the totals of pieces that are not buckets, by
+    start and end. Users are joined into persons."""
 
     def __init__(
-        self, db: sqlite3.Connection, people: People, made: Sequence[Piece], single: Mapping[Piece, Totals]
+        self, db: sqlite3.Connection, people: People, made: Sequence[Piece], single: Mapping[tuple[int, int], Totals]
     ) -> None:
         self._db, self._people, self._made, self._single = db, people, made, single
 
@@ -39,7 +39,7 @@ class Tables:
         cls, db: sqlite3.Connection, people: People, made: Sequence[Piece], parts: Collection[Part] = ALL
     ) -> Tables:
         """For pieces of the whole app. Single events are counted once, whichever of these parts are read later."""
-        return cls(db, people, made, {at: read_raw(db, *at[:2], people=people, parts=parts) for at in _single(made)})
+        return cls(db, people, made, {at[:2]: read_single(db, at, people, parts) for at in _single(made)})
 
     @classmethod
     def by_id(
@@ -47,7 +47,7 @@ class Tables:
     ) -> Tables:
         """The same with a row for each id of a person in single events too, so that rows of PEOPLE and of TIMES belong
         together everywhere."""
-        return cls(db, people, made, {at: read_raw(db, *at[:2], parts=parts) for at in _single(made)})
+        return cls(db, people, made, {at[:2]: read_single(db, at, parts=parts) for at in _single(made)})
 
     def runs(self, part: Part, number: int = 3) -> Iterator[Run]:
         """The first `number` columns of a part, run by run: some buckets of one length that follow each other, or
@@ -65,7 +65,7 @@ class Tables:
             if span:
                 found = _short_runs(next(sealed), range(number))
             else:
-                columns = self._single[Piece(at, until, 0)].columns(part)[:number]
+                columns = self._single[at, until].columns(part)[:number]
                 found = iter([Run([at], list(columns), [0, len(columns[0])])])
             for run in found:
                 if part in (Part.PEOPLE, Part.USED):

@@ -14,8 +14,9 @@ from guardian.core.storage import WindowGone
 from guardian.core.summary import WEBSOCKET
 from guardian.core.totals import ALL, Part, Totals
 from guardian.stores.sqlite import seals
-from guardian.stores.sqlite.buckets import AT_US, DAY, MINUTES5, SPANS, ids, meta, time_of
+from guardian.stores.sqlite.buckets import AT_US, DAY, HOUR, MINUTES5, SPANS, ids, meta, time_of
 from guardian.stores.sqlite.covering import Piece, cover, pieces, runs
+from guardian.stores.sqlite.lone_events import kept_hours
 from guardian.stores.sqlite.numbers import read_numbers
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def read_raw(
         at, user, route, status, duration, latency = table.T
         found.append(Totals.counted(at, user, route, status, duration, latency, parts))
     return Totals.merge(found)
+
+
+def read_single(
+    db: sqlite3.Connection, piece: Piece, people: People | None = None, parts: Collection[Part] = ALL
+) -> Totals:
+    """The same of a piece of single events, which may be kept. Call it inside the transaction that found it."""
+    kept = kept_hours.columns(db, piece, 6)
+    if kept is None:
+        return read_raw(db, piece.start, piece.end, people=people, parts=parts)
+    at, user, status, route, duration, latency = kept
+    return Totals.counted(
+        at + piece.start // HOUR * HOUR, user if people is None else people.persons(user),
+        route, status, duration, latency, parts,
+    )  # fmt: skip
 
 
 def event_columns(
@@ -148,10 +163,13 @@ def refuse_gone(db: sqlite3.Connection, start_us: int, end_us: int) -> None:
         )
 
 
-def count_outcomes(db: sqlite3.Connection, start_us: int, end_us: int, routes: Sequence[int] | None) -> dict[int, int]:
-    """The number of single events of [start, end) by outcome; `routes` as in `read_raw`."""
+def count_outcomes(db: sqlite3.Connection, piece: Piece, routes: Sequence[int] | None) -> dict[int, int]:
+    """The number of events by outcome in a piece of single events; `routes` as in `read_raw`."""
+    if routes is None and (kept := kept_hours.columns(db, piece, 3)):
+        numbers = np.bincount(kept[2])
+        return {outcome: int(numbers[outcome]) for outcome in np.flatnonzero(numbers).tolist()}
     only = "" if routes is None else "AND route IN (SELECT value FROM json_each(?))"
-    values = ids(start_us, end_us) if routes is None else (*ids(start_us, end_us), json.dumps(list(routes)))
+    values = ids(*piece[:2]) if routes is None else (*ids(*piece[:2]), json.dumps(list(routes)))
     return dict(
         db.execute(f"SELECT status, count(*) FROM guardian_request WHERE id >= ? AND id < ? {only} GROUP BY 1", values)
     )

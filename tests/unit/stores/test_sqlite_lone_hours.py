@@ -81,7 +81,7 @@ def test_the_edge_of_a_window_is_read_at_once_in_each_lone_hour(db):
     write_events(db, [at(n) for n in range(240)])
     seal(db, 300)
     found = pieces(db, START + 7 * MINUTE, START + 211 * MINUTE)
-    assert [((a - START) / MINUTE, (b - START) / MINUTE, span) for a, b, span in found] == [
+    assert [((a - START) / MINUTE, (b - START) / MINUTE, span) for a, b, span, _ in found] == [
         (7, 60, 0), (60, 120, HOUR), (120, 180, HOUR), (180, 211, 0)
     ]  # fmt: skip
 
