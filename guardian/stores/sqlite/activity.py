@@ -73,7 +73,7 @@ def _activity(
     failed: Failed,
     routes: Mapping[int, Route],
     by_route: Mapping[Route, RouteTotals],
-    nobody: int | None,
+    nobody: int,
     start_us: int,
     most: int | None,
 ) -> Activity:
@@ -85,7 +85,7 @@ def _activity(
     users, theirs = tables.users(nobody)
     named, names, needy = _named(db, people, users, most)
     # People whose errors are not all known one by one.
-    size = int(max(users[:, 0].max(initial=0), nobody or 0, failed.persons.max(initial=0))) + 1
+    size = int(max(users[:, 0].max(initial=0), nobody, failed.persons.max(initial=0))) + 1
     known = np.bincount(failed.persons, minlength=size)
     unsure_of = users[known[users[:, 0]] < users[:, 2], 0]
     shown = _marked(size, named[:, 0], needy)
@@ -93,9 +93,7 @@ def _activity(
     failing = wholly_failed(by_route)
     table = _used(tables, shown | doubted, codes, [code_of[feature] for feature in failing])
     met = failed.persons * len(features) + codes[failed.routes]
-    if nobody is not None:  # numpy compares numbers with None one by one, 10 ms for 600,000
-        table, met = table[table[:, 0] != nobody], met[failed.persons != nobody]
-    met = distinct(met)
+    table, met = table[table[:, 0] != nobody], distinct(met[failed.persons != nobody])
     met_by = np.bincount(met % max(len(features), 1), minlength=len(features))
     could = table[doubted[table[:, 0]]]
     new = ~among(could[:, 0] * len(features) + could[:, 1], met)

@@ -29,7 +29,7 @@ _MOST = 5_000
 """So many bars are kept."""
 _Numbers = tuple[int, int, int]
 """The requests of a bar, how many failed, and how many verified users there were."""
-_Who = tuple[int | None, Mapping[int, int]]
+_Who = tuple[int, Mapping[int, int]]
 """The number of nobody in particular, and which numbers of users stand for another one."""
 _Key = tuple[tuple[Piece, ...], tuple[object, ...]]
 """The sealed buckets of a bar and its pieces of lone hours, and the marks of their days (`seal_marks`)."""
@@ -76,7 +76,7 @@ def bars_of(
     db: sqlite3.Connection,
     people: People,
     edges: Sequence[datetime],
-    nobody: int | None,
+    nobody: int,
     cover: Cover,
     made: Sequence[Piece],
     tables: Tables,
@@ -109,23 +109,23 @@ def _single(db: sqlite3.Connection, people: People, piece: Piece) -> list[np.nda
     return [people.persons(packed >> 1), np.ones_like(packed), packed & 1]
 
 
-def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> TimelineBar:
+def bar_of(start: datetime, known: Sequence[Sequence[np.ndarray]], nobody: int) -> TimelineBar:
     """The bar for these persons, requests and errors."""
     return TimelineBar(start, *_numbers(known, nobody))
 
 
-def _numbers(known: Sequence[Sequence[np.ndarray]], nobody: int | None) -> _Numbers:
+def _numbers(known: Sequence[Sequence[np.ndarray]], nobody: int) -> _Numbers:
     if not known:
         return 0, 0, 0
     users, requests, errors = (np.concatenate(columns) for columns in zip(*known, strict=True))
     return int(requests.sum()), int(errors.sum()), active(users, nobody)
 
 
-def active(users: np.ndarray, nobody: int | None) -> int:
+def active(users: np.ndarray, nobody: int) -> int:
     """How many distinct verified users there are among these numbers."""
     there = np.zeros(int(users.max(initial=-1)) + 1, bool)
     there[users] = True
-    if nobody is not None and nobody < len(there):
+    if nobody < len(there):
         there[nobody] = False
     return int(np.count_nonzero(there))
 

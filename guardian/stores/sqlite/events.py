@@ -75,7 +75,7 @@ class SqliteRepository(SqliteOverview, SqliteListing, SqliteKeeping):
             parts = [_totals(db, start, end, people, routes, features) for start, end in pairwise(edges)]
             whole = Totals.merge(parts)
             names = names_of(db, people, whole.users[:, 0].tolist())
-            nobody = next((number for number, name in names.items() if name == ANONYMOUS), None)
+            nobody = next((number for number, name in names.items() if name == ANONYMOUS), 0)
             bars = [_bar(start, part, nobody) for start, part in zip(edges[:-1], parts, strict=True)]
             return whole.summary(names, routes), bars
 
@@ -186,6 +186,6 @@ def _routes_of(routes: Mapping[int, Route], features: Sequence[str]) -> list[int
     return [number for number, route in routes.items() if fits(route.feature, features)]
 
 
-def _bar(start: datetime, part: Totals, nobody: int | None) -> TimelineBar:
+def _bar(start: datetime, part: Totals, nobody: int) -> TimelineBar:
     users, requests, errors = part.users.T[:3]
     return TimelineBar(start, int(requests.sum()), int(errors.sum()), int((users != nobody).sum()))

@@ -101,8 +101,7 @@ def _read_listing(
 ) -> Listing:
     users = read_totals(db, start_us, end_us, people, (Part.PEOPLE, Part.TIMES)).users
     erased = [number for number, email in db.execute(ERASED) if is_unlinked(email)]
-    nobody = number_of_nobody(db)
-    left_out = erased if nobody is None else [*erased, nobody]
+    left_out = [*erased, number_of_nobody(db)]
     users = users[~np.isin(users[:, 0], people.persons(np.array(left_out, np.int64)))]
     number, requests, errors = users[:, 0], users[:, 1], users[:, 2]
     if after is not None:

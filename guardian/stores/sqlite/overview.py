@@ -134,7 +134,7 @@ def _totals_since(db: sqlite3.Connection) -> int | None:
 
 def _count_people(db: sqlite3.Connection, people: People) -> int:
     """How many people were ever seen, including erased ones."""
-    return people.known.count(db) - (number_of_nobody(db) is not None) - len(people.same)
+    return people.known.count(db) - (number_of_nobody(db) > 0) - len(people.same)
 
 
 def _first_ahead(now: datetime | None) -> int:

@@ -187,7 +187,7 @@ def names_of(db: sqlite3.Connection, people: People, numbers: Sequence[int]) -> 
     return dict(zip(known, emails, strict=True)) | people.names(db.execute(ERASED))
 
 
-def number_of_nobody(db: sqlite3.Connection) -> int | None:
-    """The user number for unverified senders; None if there were none."""
+def number_of_nobody(db: sqlite3.Connection) -> int:
+    """The user number for unverified senders; 0, which no user has, if there were none."""
     row = db.execute("SELECT id FROM guardian_user WHERE email = ?", (ANONYMOUS,)).fetchone()
-    return row[0] if row else None
+    return row[0] if row else 0

@@ -27,7 +27,7 @@ def read_roster(db: sqlite3.Connection, people: People, start_us: int, end_us: i
     users, _ = tables.users(nobody)
     numbers = users[:, 0]
     size = int(numbers.max(initial=0)) + 1
-    wanted = np.ones(max(size, (nobody or 0) + 1), bool)
+    wanted = np.ones(max(size, nobody + 1), bool)
     who, first_us, last_us, active_us = tables.times(wanted)
     theirs = np.searchsorted(who, numbers)
     first_us = first_us[theirs]
@@ -58,15 +58,12 @@ def read_reached(db: sqlite3.Connection, people: People, start_us: int, end_us: 
     return {name: count for name, count in zip(features, counts, strict=True) if count}
 
 
-def _used(
-    db: sqlite3.Connection, tables: Tables, users: np.ndarray, nobody: int | None
-) -> tuple[list[str], np.ndarray]:
+def _used(db: sqlite3.Connection, tables: Tables, users: np.ndarray, nobody: int) -> tuple[list[str], np.ndarray]:
     """The names of features, and which of these people (ascending) used which: `Roster.used`."""
     features, codes = features_of(db)
-    place = np.zeros(max(int(users.max(initial=0)), nobody or 0) + 1, np.int64)
+    place = np.zeros(max(int(users.max(initial=0)), nobody) + 1, np.int64)
     place[users] = np.arange(0, len(users) * len(features), len(features)) if len(users) else 0
-    if nobody is not None:
-        place[nobody] = len(users) * len(features)  # after all others
+    place[nobody] = len(users) * len(features)  # after all others
     found = [users[:0], *(place[run.columns[0]] + codes[run.columns[1]] for run in tables.runs(Part.USED, 2))]
     pairs = distinct(np.concatenate(found))
     return features, pairs[: np.searchsorted(pairs, len(users) * len(features))]

@@ -79,7 +79,7 @@ class Tables:
             return [np.zeros(0, np.int64) for _ in range(3)]
         return found[0] if len(found) == 1 else [np.concatenate(each) for each in zip(*found, strict=True)]
 
-    def users(self, nobody: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    def users(self, nobody: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Number, requests and errors of each verified person, by number; then the requests and errors of unverified
         users."""
         size = max((int(run.columns[0].max(initial=0)) for run in self._people_of), default=0) + 1
@@ -88,7 +88,7 @@ class Tables:
             persons, asked, bad = run.columns
             np.add.at(requests, persons, asked)
             np.add.at(errors, persons, bad)
-        if nobody is not None and nobody < size:
+        if nobody < size:
             theirs = int(requests[nobody]), int(errors[nobody])
             requests[nobody] = 0
         numbers = np.flatnonzero(requests)

@@ -72,11 +72,9 @@ def _presence(db: sqlite3.Connection, people: People, spans: Sequence[tuple[int,
         for run in tables.runs(Part.USED, 2):
             persons, route = run.columns
             used.reshape(-1)[persons * len(features) + feature_of[route]] = True
-        if nobody is not None:
-            used[nobody] = False
+        used[nobody] = False
         counts.append(used.sum(axis=0))
-    if nobody is not None:
-        there[:, nobody] = False
+    there[:, nobody] = False
     return Presence(there, requests, last_us, first_us, np.stack(counts), features)
 
 
