@@ -159,11 +159,10 @@ def cover(
 
 
 def _cover(known: _Known, start: int, end: int, spans: Sequence[int]) -> Iterator[Piece]:
-    if tuple(spans) != SPANS[-1:]:
-        yield from _buckets(known, start, end, spans)
+    if start >= end:
         return
     at = start
-    for hour in lone_hours.find_among(known.starts, start, end) if start < end else ():
+    for hour in lone_hours.find_among(known.starts, start, end) if tuple(spans) == SPANS[-1:] else ():
         yield from _buckets(known, at, hour, spans)
         yield Piece(max(start, hour), min(hour + HOUR, end), 0, known.mark_of(hour))
         at = hour + HOUR
@@ -183,7 +182,7 @@ def _buckets(known: _Known, start: int, end: int, spans: Sequence[int]) -> Itera
         edges = [(start, low), *((at, at + MINUTES5) for at in known.stale if low <= at < high), (high, end)]
         yield from (Piece(first, last, 0) for first, last in edges if first < last)
         return
-    span, *shorter = spans
+    span, shorter = spans[0], spans[1:]
     low, high = -(-start // span) * span, end // span * span
     at, whole = start, {at // span * span for at in known.stale}
     for bucket in known.starts(span, low, high) if low < high else ():
