@@ -32,7 +32,8 @@ class KeptHours:
 
     def columns(self, db: sqlite3.Connection, piece: Piece, number: int) -> list[np.ndarray] | None:
         """The first `number` of these columns for the events of a piece; None where they are not kept, and reading the
-        hour would not pay. Call it inside the transaction that found the piece."""
+        hour would not pay, as for who asks for a few of them once. Call it inside the transaction that found the piece.
+        """
         if piece.mark is None:
             return None
         hour = piece.start // HOUR * HOUR
@@ -40,10 +41,13 @@ class KeptHours:
         if mark != piece.mark or len(kept) < number:
             if piece.end - piece.start < _SHORT:
                 return None
-            kept = _read(db, hour, number)
+            once = number <= _WHO and mark != piece.mark
+            kept = () if once else _read(db, hour, number)
             if len(self._known) >= MOST:
                 self._known = {}
             self._known[hour] = piece.mark, kept
+            if once:
+                return None
         low, high = np.searchsorted(kept[0], (piece.start - hour, piece.end - hour))
         return [column[low:high].astype(np.int64) for column in kept[:number]]
 
