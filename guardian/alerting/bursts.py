@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from guardian.alerting.columns import Columns, OfUsers
-from guardian.alerting.users import People
+from guardian.alerting.columns import Columns
+from guardian.alerting.users import OfUsers, People
 
 if TYPE_CHECKING:
     from guardian.alerting.stretches import Stretches

@@ -78,25 +78,6 @@ class Columns:
         return len(self.at_us)
 
 
-class OfUsers:
-    """Some rows of `columns` (ascending), grouped by user: sorted once, for many look-ups. With `fewest`, only those of
-    users who have so many. `rows` are in the order of the users' indices, which `users` gives, and of time."""
-
-    def __init__(self, columns: Columns, rows: np.ndarray, fewest: int = 1) -> None:
-        user = columns.user[rows]
-        if fewest > 1:
-            many = np.bincount(user, minlength=1)[user] >= fewest
-            rows, user = rows[many], user[many]
-        # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
-        both = np.sort(user.astype(np.int64) << 32 | np.arange(len(rows)))
-        self.rows, self.users = rows[both & 0xFFFFFFFF], (both >> 32).astype(user.dtype)
-
-    def between(self, user: int, rows: slice) -> np.ndarray:
-        """The rows of this user (by index) that lie in the slice, ascending."""
-        mine = self.rows[slice(*np.searchsorted(self.users, np.array((user, user + 1), dtype=self.users.dtype)))]
-        return np.asarray(mine[slice(*np.searchsorted(mine, (rows.start, rows.stop)))])
-
-
 def place_of(event: Event) -> tuple[str, str]:
     """The (kind, place) pair of a failed event, by which `new_error` tells errors apart."""
     failure = event.failure
@@ -113,6 +94,15 @@ class _Codes(dict[Name, int]):
     def __missing__(self, name: Name) -> int:
         self[name] = code = len(self)
         return code
+
+
+def _type_of(total: int) -> type[np.signedinteger]:
+    """The type of running totals up to this one. With 64 bits three days of 60 features take 6 MB."""
+    return np.int32 if total < 2**31 else np.int64
+
+
+def _holds(running: np.ndarray, total: int) -> bool:
+    return total <= np.iinfo(running.dtype).max
 
 
 @dataclass(frozen=True)
@@ -161,8 +151,8 @@ class MinuteCounts:
     @classmethod
     def of_rows(cls, start: int, rows: np.ndarray, names: Sequence[str]) -> MinuteCounts:
         """Running totals from the counts of each minute, an array of shape (minutes, names, 3)."""
-        running = np.zeros((len(rows) + 1, len(names) + 1, 3), dtype=np.int64)
-        np.cumsum(rows, axis=0, out=running[1:, 1:])
+        running = np.zeros((len(rows) + 1, len(names) + 1, 3), dtype=_type_of(int(rows[:, :, 0].sum())))
+        np.cumsum(rows, axis=0, dtype=running.dtype, out=running[1:, 1:])
         running[:, 0] = running[:, 1:].sum(axis=1)
         return cls(start, running, {name: place for place, name in enumerate(names, 1)})
 
@@ -197,22 +187,28 @@ class MinuteCounts:
         """These counts with one of their minutes counted again, as `anew` has it. A minute only ever gains requests: a
         feature that `anew` does not have keeps its counts. Unless a feature is new nothing is copied, and what is
         mended is the array of these counts too, and of those that they followed: they are not to be used any more."""
-        new = [name for name in anew.places if name not in self.places]
-        mended = self._with(new) if new else MinuteCounts(self.start, self.running, self.places)
+        new, total = [name for name in anew.places if name not in self.places], self._total + anew._total
+        copied = bool(new) or not _holds(self.running, total)
+        mended = self._with(new, total) if copied else MinuteCounts(self.start, self.running, self.places)
         running, at = mended.running, anew.start - self.start
         more = running[at] - running[at + 1]
         for name, place in (("", 0), *mended.places.items()):
             if not name or name in anew.places:
                 more[place] += anew.running[1, anew.places[name] if name else 0]
         running[at + 1 :] += more
-        if not new:
+        if not copied:
             mended.__dict__["_room"] = self.__dict__.get("_room")
         return mended
 
-    def _with(self, new: Sequence[str]) -> MinuteCounts:
-        """A copy of these counts with places for new features, which have no requests yet."""
+    @property
+    def _total(self) -> int:
+        """The largest of the running totals."""
+        return int(self.running[-1, 0, 0])
+
+    def _with(self, new: Sequence[str], total: int) -> MinuteCounts:
+        """A copy of these counts with places for new features, which have no requests yet, and for such a total."""
         size = self.running.shape[1]
-        running = np.zeros((len(self.running), size + len(new), 3), dtype=np.int64)
+        running = np.zeros((len(self.running), size + len(new), 3), dtype=_type_of(total))
         running[:, :size] = self.running
         return MinuteCounts(self.start, running, {**self.places, **{name: size + n for n, name in enumerate(new)}})
 
@@ -224,12 +220,15 @@ class MinuteCounts:
         size, more = len(self.running), later.minutes
         new = [name for name in later.places if name not in self.places]
         places = {**self.places, **{name: self.running.shape[1] + n for n, name in enumerate(new)}}
-        if new or offset + size + more > len(room) or used[0] != offset + size:
+        total, whole = self._total + later._total, offset + size + more <= len(room) and used[0] == offset + size
+        if new or not whole or not _holds(room, total):
             live = min(size, keep + 1)
             spare = live // 8 if size > keep else live  # a past that is still read grows by much
-            room = np.empty((live + max(more, spare, 64) + more, len(places) + 1, 3), dtype=np.int64)
-            room[:live, : self.running.shape[1]] = self.running[size - live :]
-            room[:live, self.running.shape[1] :] = 0
+            old = self.running[size - live :]
+            shape = live + max(more, spare, 64) + more, len(places) + 1, 3
+            room = np.empty(shape, dtype=_type_of(total - int(old[0, 0, 0])))
+            room[:live, : old.shape[1]] = old - old[0]  # totals begin anew, so that they stay small
+            room[:live, old.shape[1] :] = 0
             offset, size, used = 0, live, [live]
         last = offset + size
         room[last : last + more] = room[last - 1]

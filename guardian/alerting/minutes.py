@@ -57,7 +57,7 @@ class Minutes:
         first = np.clip(last - window // 60, 0, counts.minutes)
         last = np.maximum(np.minimum(last, counts.minutes), first)
         if place not in self._columns:  # what lies apart in memory takes several times as long
-            self._columns[place] = np.ascontiguousarray(counts.running[:, place].T)
+            self._columns[place] = np.ascontiguousarray(counts.running[:, place].T, dtype=np.int64)
         return ManyCounts(*(column[last] - column[first] for column in self._columns[place]))
 
     @cached_property

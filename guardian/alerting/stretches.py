@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from guardian.alerting.bursts import BurstSearch
-from guardian.alerting.columns import MINUTE_US, Columns, OfUsers
+from guardian.alerting.columns import MINUTE_US, Columns
 from guardian.alerting.failed import STRETCHES, FailedRows
-from guardian.alerting.users import People, Users
+from guardian.alerting.users import OfUsers, People, Users
 from tracker.event import ANONYMOUS
 
 _LONGEST = 48

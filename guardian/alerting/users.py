@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from guardian.alerting.columns import Columns
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -109,3 +110,22 @@ class Gathered:
 
     def _placed_names(self) -> Iterable[str]:
         return map(self._names.__getitem__, np.flatnonzero(self._known).tolist())
+
+
+class OfUsers:
+    """Some rows of `columns` (ascending), grouped by user: sorted once, for many look-ups. With `fewest`, only those of
+    users who have so many. `rows` are in the order of the users' indices, which `users` gives, and of time."""
+
+    def __init__(self, columns: Columns, rows: np.ndarray, fewest: int = 1) -> None:
+        user = columns.user[rows]
+        if fewest > 1:
+            many = np.bincount(user, minlength=1)[user] >= fewest
+            rows, user = rows[many], user[many]
+        # The user and the place in one number: a plain sort of it is stable, and the fastest that there is.
+        both = np.sort(user.astype(np.int64) << 32 | np.arange(len(rows)))
+        self.rows, self.users = rows[both & 0xFFFFFFFF], (both >> 32).astype(user.dtype)
+
+    def between(self, user: int, rows: slice) -> np.ndarray:
+        """The rows of this user (by index) that lie in the slice, ascending."""
+        mine = self.rows[slice(*np.searchsorted(self.users, np.array((user, user + 1), dtype=self.users.dtype)))]
+        return np.asarray(mine[slice(*np.searchsorted(mine, (rows.start, rows.stop)))])

@@ -53,3 +53,27 @@ def test_nothing_is_copied_for_a_late_request_nor_in_the_minute_after_it():
     assert np.shares_memory(counts.running, mended.running)
     assert np.shares_memory(mended.running, after.running)
     assert after.requests(START, START + 1) == 4
+
+
+def many(minute, number):
+    """A minute of so many requests, all of one feature, of which half failed."""
+    return MinuteCounts.of_rows(minute, np.array([[[number, number // 2, 0]]]), ["a"])
+
+
+def test_more_requests_than_32_bits_hold_are_counted_exactly():
+    counts = many(START, 2**30)
+    for minute in range(START + 1, START + 20):
+        counts = counts.followed(many(minute, 2**30), KEPT)
+    counts = counts.mended(many(START + 3, 2**33))
+    expected = [2**33 if minute == 3 else 2**30 for minute in range(20)]
+    for feature in (None, "a"):
+        requests, failed, _ = (np.diff(column).tolist() for column in counts.sums(feature))
+        assert (requests, failed) == (expected, [number // 2 for number in expected])
+
+
+def test_counts_of_few_requests_are_small_however_many_came_before():
+    counts = many(START, 2**30)
+    for minute in range(START + 1, START + 20 * KEPT):
+        counts = counts.followed(many(minute, 2**24), KEPT)
+    assert counts.running.dtype == np.int32
+    assert counts.requests(counts.start, counts.end) == KEPT * 2**24
