@@ -10,6 +10,7 @@ import numpy as np
 
 from guardian.alerting.sample import Sample
 from guardian.core.cause import Dimension, Way
+from guardian.core.counting import distinct
 from guardian.core.time import moment
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
@@ -96,7 +97,7 @@ def hours_of(now: Sample, before: Sample, then: np.ndarray, zone: ZoneInfo) -> l
     quarters, which = np.unique(at_us // QUARTER_US, return_inverse=True)  # zones differ by quarters of an hour
     table = np.array([moment(int(each) * QUARTER_US).astimezone(zone).hour for each in quarters], dtype=np.int64)
     codes = table[which.reshape(-1)] if len(at_us) else np.zeros(0, dtype=np.int64)
-    if len(np.unique(codes[: len(now)])) < FEWEST_HOURS:
+    if len(distinct(codes[: len(now)])) < FEWEST_HOURS:
         return []
     return [_beside(Dimension("hour", codes, [f"{hour:02}:00" for hour in range(24)]), now, before, then)]
 

@@ -27,6 +27,7 @@ from guardian.alerting.sample import NO_SAMPLE, Released, Sample
 from guardian.alerting.slowness import slow_cause
 from guardian.alerting.whom import NOBODY, Whom
 from guardian.core.cause import NOTHING_FOUND, PERIOD_BEFORE, Cause, Way, commonest_way, find_cause
+from guardian.core.counting import distinct
 from tracker.event import NOTED
 
 if TYPE_CHECKING:
@@ -208,9 +209,9 @@ def _others(incident: Incident, sample: Sample, start_us: int, way: Way | None) 
     theirs = failed & (during.user == mine)
     if way is not None:
         theirs &= failed_by(way, during) == 1
-    places = np.unique(during.failure[theirs])
+    places = distinct(during.failure[theirs])
     if not len(places):
         return None
     others = known & (during.user != mine)
     same = others & failed & np.isin(during.failure, places)
-    return len(np.unique(during.user[same])), len(np.unique(during.user[others]))
+    return len(distinct(during.user[same])), len(distinct(during.user[others]))

@@ -12,7 +12,7 @@ import numpy as np
 from guardian.alerting.incidents import Incident
 from guardian.alerting.kinds import kind_of
 from guardian.alerting.sample import Sample
-from guardian.core.counting import begins
+from guardian.core.counting import begins, distinct
 from guardian.core.unlinked import is_unlinked
 from tracker.event import ANONYMOUS
 
@@ -116,7 +116,7 @@ def who_failed(rule: Rule, incident: Incident, start_us: int, end_us: int, past:
         return found
     collected = _HitCollector(rule, incident)
     for sample in past.failed(start_us, end_us):
-        found.update(map(sample.users.__getitem__, np.unique(sample.user[collected.bad(sample)]).tolist()))
+        found.update(map(sample.users.__getitem__, distinct(sample.user[collected.bad(sample)]).tolist()))
     return found - {ANONYMOUS}
 
 

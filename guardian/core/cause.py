@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from guardian.core.counting import distinct
 from guardian.core.evenness import EVEN, even_over
 
 HALF = 0.5
@@ -97,7 +98,7 @@ def find_cause(
     excess = table.bad - base * table.all
     if excess <= 0:
         return NOTHING_FOUND
-    choices = sum(max(len(np.unique(d.codes[d.codes >= 0])), 1) for d in dimensions)
+    choices = sum(max(len(distinct(d.codes[d.codes >= 0])), 1) for d in dimensions)
     found: list[Found] = []
     rest = list(dimensions)
     first: list[_Score] = []

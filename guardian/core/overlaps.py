@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from guardian.core.counting import begins
+from guardian.core.counting import begins, distinct
 
 
 def overlapping(users: np.ndarray) -> np.ndarray:
@@ -14,7 +14,7 @@ def overlapping(users: np.ndarray) -> np.ndarray:
     same = users[1:, 0] == users[:-1, 0]
     for at in np.flatnonzero(same) + 1:
         reached[at] = max(reached[at], reached[at - 1])
-    return np.unique(users[1:, 0][same & (users[1:, 4] <= reached[:-1])])
+    return distinct(users[1:, 0][same & (users[1:, 4] <= reached[:-1])])
 
 
 def spanned(rows: np.ndarray) -> np.ndarray:

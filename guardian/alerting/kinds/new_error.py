@@ -13,6 +13,7 @@ from guardian.alerting.kinds.kind import Kind, any_requests, counted, no_feature
 from guardian.alerting.minutes import Calm, Minutes
 from guardian.alerting.turning import Onset, first_request
 from guardian.alerting.verdicts import DAY, Since, State, Verdict, enough_users
+from guardian.core.counting import distinct
 from guardian.core.language import Language
 from guardian.settings.kinds import KindSettings
 
@@ -119,7 +120,7 @@ def _features(rule: NewError, incident: Incident, snapshot: Snapshot, seconds: i
     start_us = snapshot.now_us - seconds * 1_000_000
     rows = np.arange(len(columns))[history.rows(start_us, snapshot.now_us)]
     rows = rows[columns.failure[rows] == columns.failures.index(what)]
-    for code in np.unique(columns.feature[rows]):
+    for code in distinct(columns.feature[rows]).tolist():
         status = columns.status[rows[columns.feature[rows] == code]]
         requests = snapshot.counts(seconds, columns.features[code]).requests
         found[columns.features[code]] = Counts(requests, int((status >= 400).sum()), int((status >= 500).sum()))

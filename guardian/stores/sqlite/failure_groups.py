@@ -7,7 +7,7 @@ import sqlite3
 
 import numpy as np
 
-from guardian.core.counting import begins
+from guardian.core.counting import begins, distinct
 from guardian.core.failure_groups import FailureGroup, GroupKey, group_key, in_order, new_group
 from guardian.stores.sqlite.buckets import DAY, ids, time_of
 from guardian.stores.sqlite.failures import TEXTS, read_failed, rows_of
@@ -102,7 +102,7 @@ def _named(db: sqlite3.Connection, people: People, sums: _Sums) -> list[FailureG
         group.count += count
         group.last_us = max(group.last_us, time_of(last))
     met = sums.met()
-    names = names_of(db, people, np.unique(met[:, 1]).tolist())
+    names = names_of(db, people, distinct(met[:, 1]).tolist())
     for number, person, count in met.tolist():
         mine, name = of_kind[number].people, names[person]
         mine[name] = mine.get(name, 0) + count

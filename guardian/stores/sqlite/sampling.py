@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from guardian.alerting.sample import Place, Released, Route, Sample, place
+from guardian.core.counting import distinct
 from guardian.core.summary import WEBSOCKET
 from guardian.stores.people.aliases import Aliases
 from guardian.stores.sqlite.buckets import ids
@@ -142,7 +143,7 @@ def _named(numbers: np.ndarray, names: dict[int, Name], otherwise: Name) -> tupl
 
 
 def _people(db: sqlite3.Connection, numbers: np.ndarray, aliases: Aliases) -> dict[int, str]:
-    return person_names(db, aliases, np.unique(numbers).tolist())
+    return person_names(db, aliases, distinct(numbers).tolist())
 
 
 def _routes(db: sqlite3.Connection) -> dict[int, Route]:
@@ -154,7 +155,7 @@ def _sources(db: sqlite3.Connection) -> dict[int, Source]:
 
 
 def _failures(db: sqlite3.Connection, numbers: np.ndarray) -> dict[int, Place]:
-    wanted = str([number for number in np.unique(numbers).tolist() if number >= 0])
+    wanted = str([number for number in distinct(numbers).tolist() if number >= 0])
     found = db.execute(
         "SELECT f.id, f.kind, f.location FROM json_each(?) j JOIN guardian_failure f ON f.id = j.value", [wanted]
     )
