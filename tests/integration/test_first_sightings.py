@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from guardian.core.time import micros
 from guardian.stores.importing import IMPORTED
 from guardian.stores.sqlite import sightings
+from guardian.stores.sqlite.decoded import decoded
 from guardian.stores.sqlite.events import SqliteRepository
 from guardian.stores.sqlite.imported import OWN
 from tests.support.events import event as made
@@ -86,6 +87,17 @@ async def test_the_requests_of_sealed_days_are_not_looked_up_one_by_one(tmp_path
     monkeypatch.setattr(sightings, "ids", lambda *span: spans.append(span) or (0, 0))
     assert read(path) == told_by_each(path)
     assert all(end <= micros(START) or start >= micros(START + timedelta(days=DAYS)) for start, end in spans)
+
+
+async def test_what_is_read_once_of_the_whole_past_is_not_kept(tmp_path):
+    path, chance = tmp_path / "guardian.db", random.Random(1)
+    repository = await SqliteRepository.open(path)
+    await repository.write([failed(minutes, chance) for minutes in range(0, DAYS * 1440, 10)])
+    await repository.seal(START + timedelta(days=DAYS, hours=2))
+    await repository.close()
+    before = decoded().kept()
+    assert read(path)
+    assert decoded().kept() == before
 
 
 @pytest.mark.parametrize("sealed", [True, False])

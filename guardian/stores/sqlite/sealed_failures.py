@@ -93,7 +93,7 @@ def _clear(db: sqlite3.Connection, hours: int, deleted: int) -> None:
 
 
 def stretches(
-    db: sqlite3.Connection, start_us: int, end_us: int, *, whole: bool = True
+    db: sqlite3.Connection, start_us: int, end_us: int, *, whole: bool = True, keep: bool = True
 ) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
     """The stretches of [start, end) whose failed requests are noted, in order: (start, end, their columns), which are
     keys, users, and where the `whole` is asked for routes, statuses, durations, failures and latencies; -2 is a latency
@@ -107,26 +107,26 @@ def stretches(
     for day in list(_noted(db, marks, DAY, first // DAY * DAY, -(-end_us // DAY) * DAY)):
         low, high = max(day[0], first), min(day[0] + DAY, end_us)
         if high - low >= _WORTH:
-            yield from _hours(db, marks, at, low, whole)
-            _, _, columns = _decoded(db, [day], whole)
+            yield from _hours(db, marks, at, low, whole, keep)
+            _, _, columns = _decoded(db, [day], whole, keep)
             begin, behind = np.searchsorted(columns[0], ids(low, high))
             yield low, high, [column[begin:behind] for column in columns]
             at = high
-    yield from _hours(db, marks, at, end_us, whole)
+    yield from _hours(db, marks, at, end_us, whole, keep)
 
 
 def _hours(
-    db: sqlite3.Connection, marks: Marks, start_us: int, end_us: int, whole: bool
+    db: sqlite3.Connection, marks: Marks, start_us: int, end_us: int, whole: bool, keep: bool
 ) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
     """The same of the hours in [start, end), of which many that follow each other are decoded as fast as one."""
     run = list[tuple[int, Stretch]]()
     for each in _noted(db, marks, HOUR, start_us, end_us):
         if run and each[0] != run[-1][0] + HOUR:
-            yield _decoded(db, run, whole)
+            yield _decoded(db, run, whole, keep)
             run = []
         run.append(each)
     if run:
-        yield _decoded(db, run, whole)
+        yield _decoded(db, run, whole, keep)
 
 
 def _noted(
@@ -150,9 +150,9 @@ def _noted(
 
 
 def _decoded(
-    db: sqlite3.Connection, run: Sequence[tuple[int, Stretch]], whole: bool
+    db: sqlite3.Connection, run: Sequence[tuple[int, Stretch]], whole: bool, keep: bool
 ) -> tuple[int, int, Sequence[np.ndarray]]:
-    tables = [table for [table] in tables_of(db, FAILED, [each for _, each in run])]
+    tables = [table for [table] in tables_of(db, FAILED, [each for _, each in run], keep=keep)]
     (at, sequence, *others), _ = joined(tables, range(8 if whole else 3))
     return run[0][0], run[-1][0] + run[0][1].block[0], ((at << SEQUENCE_BITS) + sequence, *others)
 

@@ -19,7 +19,7 @@ from guardian.core.codec.table import Table, joined
 from guardian.core.totals import ALL, COLUMNS, Part, Totals
 from guardian.stores.sqlite.buckets import DAY, EVER, SPANS, ids
 from guardian.stores.sqlite.connections import in_one_state
-from guardian.stores.sqlite.decoded import decoded
+from guardian.stores.sqlite.decoded import Decoded, decoded
 from guardian.stores.sqlite.listed import Listed, Range, Stretch, starts_of
 from guardian.stores.sqlite.seal_keys import seal_key, seal_range, seal_start
 from guardian.stores.sqlite.seal_marks import read_marks
@@ -102,14 +102,18 @@ def tables_in(db: sqlite3.Connection, part: Part, ranges: Sequence[Range]) -> li
     return in_one_state(db, read) if ranges else []
 
 
-def tables_of(db: sqlite3.Connection, part: int, stretches: Sequence[Stretch]) -> list[list[Table]]:
-    """What is inside of this part of the buckets of each stretch. Call it in the transaction that listed them."""
+def tables_of(
+    db: sqlite3.Connection, part: int, stretches: Sequence[Stretch], *, keep: bool = True
+) -> list[list[Table]]:
+    """What is inside of this part of the buckets of each stretch. Call it in the transaction that listed them. Without
+    `keep` nothing of it stays in the cache, nor pushes out what is there."""
 
     def fetch(keys: Sequence[int]) -> Iterable[tuple[int, bytes]]:
-        decoded().make_room(db.execute(_FILE_BYTES).fetchone()[0])
+        if keep:
+            decoded().make_room(db.execute(_FILE_BYTES).fetchone()[0])
         return db.execute(_BODIES, (json.dumps(keys),))
 
-    return decoded().tables(part, stretches, fetch)
+    return (decoded() if keep else Decoded(0)).tables(part, stretches, fetch)
 
 
 def _keys(part: int, ranges: Sequence[Range]) -> str:

@@ -48,7 +48,8 @@ def _first_events(db: sqlite3.Connection, only: str) -> Iterator[tuple[int, int,
     """The number of a failure, that of a route, and the key of their first event, for all that there are in each
     stretch of time: one by one in the index where the failed requests are not noted by column too."""
     edge = 0
-    for start, end, (keys, _, routes, _, _, failures, _) in stretches(db, 0, EVER) if sealed(db, only)[0] else ():
+    noted = stretches(db, 0, EVER, keep=False) if sealed(db, only)[0] else ()  # a daemon reads them once
+    for start, end, (keys, _, routes, _, _, failures, _) in noted:
         yield from _first_in_index(db, edge, start, only)
         pairs, first = np.unique(failures << _ROUTE_BITS | routes, return_index=True)
         for pair, key in zip(pairs.tolist(), keys[first].tolist(), strict=True):
