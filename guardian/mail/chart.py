@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from functools import cache
 from io import BytesIO
 from itertools import count
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from guardian.core.language import Language
 from guardian.core.summary import TimelineBar
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 WIDTH, HEIGHT = 536, 150
 """The size of the picture in CSS pixels; it has twice the resolution for sharp screens."""
@@ -81,6 +83,8 @@ def _labels(starts: Sequence[datetime], lang: Language, zone: ZoneInfo, by_day: 
 
 def draw(chart: Chart) -> bytes:
     """The chart as an opaque PNG of 1072 × 300 pixels: mail programs in the dark don't invert a picture."""
+    from PIL import Image, ImageDraw, ImageFont  # 4 MB that only a process needs that draws
+
     width, height = WIDTH * _SCALE, HEIGHT * _SCALE
     image = Image.new("RGB", (width, height), _GROUND)
     pen = ImageDraw.Draw(image)
@@ -117,6 +121,8 @@ def _palette() -> Image.Image:
     """The 15 colours of a chart, so that two pixels fit into a byte: the four of its areas, and from ink to ground, as
     the edges of letters have them; none is so near to that of a line that it is taken for it. To find the best ones for
     each picture takes ten times as long as to draw it."""
+    from PIL import Image, ImageColor
+
     ink, ground = (ImageColor.getrgb(each) for each in (_INK, _GROUND))
     edges = [round(dark + (light - dark) * n / 11) for n in range(11) for dark, light in zip(ink, ground, strict=True)]
     found = Image.new("P", (1, 1))

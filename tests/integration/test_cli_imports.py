@@ -93,3 +93,8 @@ def test_a_report_for_people_loads_only_what_draws_its_tables(loaded):
 def test_a_report_loads_none_of_our_modules_that_judge_change_or_move(loaded, more):
     _, modules = loaded[more]
     assert [name for name in UNNEEDED if f"'{name}'" in modules] == []
+
+
+def test_a_daemon_loads_nothing_that_draws_before_it_draws():
+    code = "import sys, guardian.cli, guardian.web, guardian.web.daemon; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
