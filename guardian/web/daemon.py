@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import uvicorn
@@ -36,6 +36,12 @@ STOP_SECONDS = 4.0
 
 M_ARENA_MAX = -8
 """The number of this option in glibc's malloc.h (see mallopt(3))."""
+
+
+TRIM_SECONDS = 30.0
+"""How often memory that is free goes back to the system. Right after the first judged minute that is 4 MB, after a
+report on 720 hours with everybody 40, given back within 3 ms. Having the heap shrink by itself, by a fixed threshold
+(M_MMAP_THRESHOLD), makes such a report take half as long again, since it asks for the same memory again and again."""
 
 
 class StartError(Exception):
@@ -75,8 +81,34 @@ def _share_heap() -> None:
     By default each thread has one of its own and keeps in it what a report once took: after eight reports on 720 hours
     the process had 150 to 190 MB instead of 120. Call it before there are threads.
     """
+    if mallopt := _of_glibc("mallopt"):
+        mallopt(M_ARENA_MAX, 1)
+
+
+@asynccontextmanager
+async def _trimming() -> AsyncIterator[None]:
+    """Give memory that is free back to the system again and again while the context is open."""
+    task = asyncio.create_task(_trim(), name="guardian-trim")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _trim() -> None:
+    trim = _of_glibc("malloc_trim")
+    while trim is not None:
+        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.to_thread(trim, 0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function that only glibc has, None where the C library is another."""
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+        return found
+    return None
 
 
 async def _run(settings: Settings) -> None:
@@ -90,6 +122,7 @@ async def _run(settings: Settings) -> None:
         except ValueError as error:
             raise StartError(str(error)) from error
         await stack.enter_async_context(running(app))
+        await stack.enter_async_context(_trimming())
         if settings.api.enabled:
             await stack.enter_async_context(_serving(app, stop))
         for named in app.schedules:

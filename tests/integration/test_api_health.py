@@ -217,3 +217,26 @@ def test_all_threads_of_a_daemon_share_one_heap_where_the_c_library_has_several(
     monkeypatch.setattr(daemon.ctypes, "CDLL", lambda name: glibc if library == "glibc" else SimpleNamespace())
     daemon._share_heap()
     assert asked_for == ([(-8, 1)] if library == "glibc" else [])
+
+
+async def test_a_daemon_gives_free_memory_back_again_and_again(monkeypatch):
+    given, twice = [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def malloc_trim(pad):
+        given.append(pad)
+        if len(given) == 2:
+            loop.call_soon_threadsafe(twice.set)
+
+    monkeypatch.setattr(daemon.ctypes, "CDLL", lambda name: SimpleNamespace(malloc_trim=malloc_trim))
+    monkeypatch.setattr(daemon, "TRIM_SECONDS", 0)
+    async with daemon._trimming():
+        await asyncio.wait_for(twice.wait(), 60)
+    assert set(given) == {0}
+
+
+async def test_where_the_c_library_is_another_nothing_is_given_back(monkeypatch):
+    monkeypatch.setattr(daemon.ctypes, "CDLL", lambda name: SimpleNamespace())
+    monkeypatch.setattr(daemon, "TRIM_SECONDS", 0)
+    async with daemon._trimming():
+        await asyncio.sleep(0)
