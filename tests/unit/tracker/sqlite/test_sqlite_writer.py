@@ -369,10 +369,10 @@ def test_a_batch_in_parts_leaves_what_the_batch_at_once_leaves(found, size):
 @pytest.mark.parametrize(
     ("number", "users", "more", "parts"),
     [
-        (2_048, 1, [], 1),
-        (2_049, 1, [], 2),
-        (2_048, 100, [], 1),
-        (2_050, 2_050, [], 1 + 1 + 1 + 15),  # of the events, of the sessions, and of the people who are new
+        (4_096, 1, [], 1),  # a recorder's usual batch: each part more holds up all requests once more
+        (4_097, 1, [], 2),
+        (4_096, 100, [], 1),
+        (4_098, 4_098, [], 1 + 1 + 1 + 31),  # of the events, of the sessions, and of the people who are new
         (299, 1, [event(T, "a lone \ud800")], 3),  # of the events, one by one
         (299, 1, [event(T, "ada@example.com")._replace(client=Client("192.0.2.1"))], 3),
     ],
@@ -401,7 +401,7 @@ def test_what_is_left_of_a_batch_is_done_at_once_as_soon_as_there_is_hurry(write
 
 
 def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_again(writer):
-    found = [event(T + n, f"u{n % 99}@example.com") for n in range(2_100)]
+    found = [event(T + n, f"u{n % 99}@example.com") for n in range(4_200)]
 
     def fails():
         raise sqlite3.OperationalError("disk I/O error")
@@ -409,7 +409,7 @@ def test_a_batch_that_fails_between_two_parts_leaves_nothing_and_can_be_tried_ag
     with pytest.raises(sqlite3.OperationalError):
         writer.write(found, between=fails)
     assert rows(writer.db, "SELECT count(*) FROM guardian_request") == [(0,)]
-    assert writer.write(found, between=lambda: True) == 2_100
+    assert writer.write(found, between=lambda: True) == 4_200
     assert sessions(writer.db) == sessions_of(found)
 
 
